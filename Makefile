@@ -1,0 +1,96 @@
+# Everything works in a fresh checkout with make and a Python of 3.11 or newer, and in a folder of any name:
+# paths are relative, and modules are run as `.venv/bin/python -m`, never through a script's #! line.
+# A stamp in .venv says that a set of packages is installed; once setup.cfg or constraints.txt is newer, it no longer holds.
+
+PYTHON ?=
+ARGS ?=
+
+PY := .venv/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check -q
+INSTALL := $(PIP) install -c constraints.txt
+PINS := setup.cfg pyproject.toml constraints.txt
+TORCH := torch==2.13.0
+
+# The first Python that is new enough and can make a virtual environment; PYTHON=... on the command line goes first.
+FIND_PYTHON := for python in $(PYTHON) python3.11 python3 python3.12 python3.13 python3.14 python; do \
+	  if "$$python" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
+	  then found=$$python; break; fi; \
+	done; \
+	if [ -z "$${found:-}" ]; then \
+	  echo "Configmill needs Python 3.11 or newer with venv, and found none: install one (on Debian and Ubuntu:" >&2; \
+	  echo "apt install python3 python3-venv), or name it: make PYTHON=/path/to/python3.11" >&2; \
+	  exit 1; \
+	fi
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test setup check bench constraints clean
+
+help:  ## Print this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r target what; do \
+	  printf '  make %-12s %s\n' "$$target" "$$what"; \
+	done
+
+demo: .venv/.core  ## Run the forecasting example and print its five best configs
+	$(PY) run_experiment.py \
+	  --experiment_builder experiments.forecasting.run_experiment \
+	  --config_builder "config_builders.forecasting.build_ar_configs()" \
+	  --dst_dir out/forecast --num_threads 2
+	@echo
+	@echo "The five best of out/forecast, by mean absolute scaled error:"
+	@$(PY) -m configmill results out/forecast --sort mase --top 5
+	@echo
+	@echo "A directory per config: out/forecast/result_<index>. All in one table: out/forecast/results.csv."
+
+test: .venv/.test  ## Run the tests (ARGS="-k name" is handed to pytest)
+	$(PY) -m pytest $(ARGS)
+
+setup: .venv/.all  ## Install everything into .venv, torch and the development tools included
+	@echo "Ready. Use it with: source .venv/bin/activate"
+
+check: .venv/.test  ## Lint, format check, types and import contracts
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -c 'from importlinter.cli import lint_imports_command; lint_imports_command(["--no-logo"])'
+
+bench: .venv/.bench  ## Measure the overhead beside other tools (ARGS="--rounds 9" is handed on)
+	$(PY) -m benchmarks.overhead $(ARGS)
+
+# Resolves anew and writes what came out; the CPU build of torch and the full one have the same version.
+constraints: | $(PY)  ## Resolve all dependencies anew and write constraints.txt
+	rm -rf .venv-constraints
+	$(PY) -m venv .venv-constraints
+	.venv-constraints/bin/python -m pip --disable-pip-version-check -q install $(TORCH)
+	.venv-constraints/bin/python -m pip --disable-pip-version-check -q install '.[llm,forecast,dev,bench]'
+	{ echo "# Tested versions of everything in setup.cfg, its extras included. Made by: make constraints"; \
+	  .venv-constraints/bin/python -m pip --disable-pip-version-check freeze --exclude configmill \
+	    | sed 's/+[A-Za-z0-9.]*$$//' | LC_ALL=C sort -f; } > constraints.new
+	mv constraints.new constraints.txt
+	rm -rf .venv-constraints build configmill.egg-info
+
+clean:  ## Remove .venv, caches and build files (results under out/ stay)
+	rm -rf .venv .venv-constraints build dist configmill.egg-info
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(PY):
+	@$(FIND_PYTHON); echo "Making .venv with $$("$$found" --version)"; \
+	"$$found" -m venv .venv || { rm -rf .venv; exit 1; }
+
+.venv/.core: $(PINS) | $(PY)
+	$(INSTALL) -e '.[forecast]'
+	@touch $@
+
+.venv/.test: $(PINS) | $(PY)
+	$(INSTALL) -e '.[forecast,dev]'
+	@touch .venv/.core $@
+
+# torch first and alone: pip then leaves the build that is there, whichever it is, as it is.
+.venv/.all: $(PINS) | $(PY)
+	$(INSTALL) $(TORCH)
+	$(INSTALL) -e '.[llm,forecast,dev]'
+	@touch .venv/.core .venv/.test $@
+
+.venv/.bench: $(PINS) | $(PY)
+	$(INSTALL) -e '.[bench]'
+	@touch $@

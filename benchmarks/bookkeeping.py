@@ -1,0 +1,44 @@
+"""What Configmill writes and reads for one successful experiment, with no process around it.
+
+The same functions as in a run: the identity, the directories, `config.json` and `config.txt`, the log, the record,
+the status (twice, as it changes), the success marker, the link, and the manager's look at the record.
+"""
+
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.noop.builder import build_configs
+from configmill.config import Config
+from configmill.config.identity import identity_digest
+from configmill.protocol import status
+from configmill.protocol.layout import CampaignDir
+from configmill.store.campaign import Campaign, open_campaign
+from configmill.store.experiments import begin_attempt, read_outcome, record_missing_end, seal_success
+
+TARGET = "benchmarks.noop.experiment:run"
+
+
+def time_bookkeeping(count: int) -> float:
+    """Return the milliseconds per experiment that the bookkeeping of `count` experiments takes."""
+    configs = [Config(values) for values in build_configs(count)]
+    with tempfile.TemporaryDirectory(prefix="overhead-") as folder:
+        dst_dir = CampaignDir(str(Path(folder, "dst")))
+        with open_campaign(dst_dir, TARGET) as campaign:
+            started = time.perf_counter()
+            for index, config in enumerate(configs):
+                keep_books(campaign, index, config)
+            elapsed = time.perf_counter() - started
+    return elapsed * 1e3 / count
+
+
+def keep_books(campaign: Campaign, index: int, config: Config) -> None:
+    """Do for one experiment what a run does around it."""
+    digest = identity_digest(TARGET, config)
+    experiment = campaign.dir.experiment(digest)
+    number = begin_attempt(experiment, config)
+    campaign.link(index, digest)
+    # The minder's own record has the same fields; this one can be written without a minder.
+    record_missing_end(experiment, number, run="bench", index=index, word=status.SUCCEEDED, failure_class="", error="")
+    seal_success(experiment, number)
+    read_outcome(experiment, number)

@@ -1,0 +1,1 @@
+"""Config builders, one module a family of experiments."""

@@ -1,0 +1,11 @@
+"""What runs inside the experiment's process.
+
+    stub.py        one attempt from beginning to end: build the config, call the function, save, report
+    rebuild.py     the config, built again from the environment and checked against the manager's
+    target.py      the experiment's function, found by its name
+    context.py     what user code calls while it runs: log_metrics, save_checkpoint, load_checkpoint
+    results.py     what user code returns or logs, as JSON
+    failures.py    an exception, as a class of failure and a place in user code
+
+It imports only `config`, `measure`, `protocol`, `files` and `errors`: a cold start pays for nothing else.
+"""

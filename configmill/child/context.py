@@ -1,0 +1,97 @@
+"""What user code calls while it runs: metrics on the way, and checkpoints that survive it.
+
+    configmill.log_metrics(step=3, loss=0.25)
+    state = configmill.load_checkpoint() or {"step": 0}
+    configmill.save_checkpoint(state)
+
+By hand (nobody started this process for an experiment) metrics go to the log alone and checkpoints nowhere, so that
+the same code runs in a debugger or a notebook.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+import time
+
+from configmill.child.results import to_jsonable
+from configmill.errors import CheckpointError
+from configmill.files import append_line, write_atomic
+from configmill.protocol.attempt import Attempt
+
+TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
+if TYPE_CHECKING:
+    from typing import Any
+
+CHECKPOINT_NAME = "checkpoint.pickle"
+
+_log = logging.getLogger("configmill")
+
+
+class _Resumption:
+    """Which attempt's checkpoint this process took up; the stub puts it into the record."""
+
+    attempt: int | None = None
+
+
+def resumed_from() -> int | None:
+    """The number of the attempt whose checkpoint was loaded, None where none was."""
+    return _Resumption.attempt
+
+
+def log_metrics(step: int | float | None = None, **values: Any) -> None:
+    """Append one line to the experiment's `metrics.jsonl`: the step, the time (s since the epoch) and the values.
+
+    May be called from several processes or threads at once. Raises ResultError for a value that JSON can't hold.
+    """
+    line: dict[str, Any] = to_jsonable({"step": step, **values}, "log_metrics")
+    attempt = Attempt.from_env(os.environ)
+    if attempt is None:
+        _log.info("metrics (by hand, not saved): %s", line)
+        return
+    append_line(attempt.dir.metrics, json.dumps({"time": round(time.time(), 3), **line}))
+
+
+def save_checkpoint(state: Any) -> None:
+    """Save `state` (anything that pickles) in place of the last checkpoint, atomically and durably.
+
+    It lives in `config.meta.checkpoint_dir` and survives this attempt. Raises CheckpointError.
+    """
+    attempt = Attempt.from_env(os.environ)
+    if attempt is None:
+        _log.info("checkpoint by hand, not saved")
+        return
+    os.makedirs(attempt.dir.checkpoints, exist_ok=True)
+    try:
+        pickled = pickle.dumps({"attempt": attempt.number, "time": time.time(), "state": state}, protocol=5)
+    except Exception as error:  # pickling calls the user's own methods: anything may come out
+        raise CheckpointError(
+            f"The checkpoint can't be pickled: {error}. Save plain data: numbers, arrays, dicts, state_dicts."
+        ) from error
+    write_atomic(os.path.join(attempt.dir.checkpoints, CHECKPOINT_NAME), pickled, durable=True)
+
+
+def load_checkpoint() -> Any:
+    """The state that was saved last for this experiment, by whichever attempt; None where there is none.
+
+    Raises CheckpointError where there is one that can't be read: starting over in silence would lose it.
+    """
+    attempt = Attempt.from_env(os.environ)
+    if attempt is None:
+        return None
+    path = os.path.join(attempt.dir.checkpoints, CHECKPOINT_NAME)
+    try:
+        with open(path, "rb") as file:
+            saved = pickle.load(file)
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # unpickling calls the user's own methods: anything may come out
+        raise CheckpointError(
+            f"The checkpoint {path!r} can't be read: {error}. Mend what it needs, or remove the file to start over."
+        ) from error
+    if saved["attempt"] != attempt.number:
+        _Resumption.attempt = saved["attempt"]
+        _log.info("resumed from the checkpoint of attempt %s", saved["attempt"])
+    return saved["state"]

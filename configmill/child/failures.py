@@ -1,0 +1,98 @@
+"""An exception of user code, as a class of failure, one line of text and a place in user code.
+
+Classes of other packages are told by their names along the MRO: importing them to compare would cost every cold
+start, and where they are not imported they can't have been raised.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from configmill.errors import ConfigDriftError
+from configmill.protocol import status
+
+TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
+if TYPE_CHECKING:
+    from types import TracebackType
+
+MAX_ERROR_LENGTH = 2000
+_OWN_DIR = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+#: Exceptions by module and name, any of which in the MRO decides; the first match in this order wins.
+_CLASS_OF_EXCEPTION = {
+    "torch.OutOfMemoryError": status.OOM_GPU,
+    "torch.cuda.OutOfMemoryError": status.OOM_GPU,
+    "torch._C.OutOfMemoryError": status.OOM_GPU,
+    "cupy.cuda.memory.OutOfMemoryError": status.OOM_GPU,
+    "builtins.MemoryError": status.OOM_HOST,
+    "urllib.error.HTTPError": status.NETWORK,
+    "urllib.error.URLError": status.NETWORK,
+    "http.client.HTTPException": status.NETWORK,
+    "socket.gaierror": status.NETWORK,
+    "socket.herror": status.NETWORK,
+    "ssl.SSLError": status.NETWORK,
+    "requests.exceptions.RequestException": status.NETWORK,
+    "httpx.TransportError": status.NETWORK,
+    "aiohttp.client_exceptions.ClientError": status.NETWORK,
+    "urllib3.exceptions.HTTPError": status.NETWORK,
+    "builtins.ConnectionError": status.NETWORK,
+    "builtins.TimeoutError": status.NETWORK,
+    "builtins.OSError": status.IO,
+}
+#: How device memory errors read where they come as a plain RuntimeError.
+_GPU_MEMORY_PHRASES = ("CUDA out of memory", "CUDA error: out of memory", "HIP out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
+def failure_class_of(error: BaseException) -> str:
+    """The class of failure that `error` belongs to."""
+    if isinstance(error, ConfigDriftError):
+        return status.CONFIG_DRIFT
+    names = {f"{cls.__module__}.{cls.__qualname__}" for cls in type(error).__mro__}
+    for name, failure_class in _CLASS_OF_EXCEPTION.items():
+        if name in names:
+            return failure_class
+    if isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in _GPU_MEMORY_PHRASES):
+        return status.OOM_GPU
+    return status.CODE_ERROR
+
+
+def describe(error: BaseException) -> str:
+    """`error` as one line: its class and the first line of its message."""
+    try:
+        message = str(error)
+    except Exception as broken:  # a user's __str__ may itself raise
+        message = f"(its message can't be shown: {type(broken).__name__})"
+    first_line = next((line for line in message.splitlines() if line.strip()), "")
+    text = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
+    return text[:MAX_ERROR_LENGTH]
+
+
+def last_user_frame(traceback: TracebackType | None, project_dir: str) -> str | None:
+    """The innermost frame in the user's project, `file:line in function`; outside of it where there is none there."""
+    in_project, elsewhere = None, None
+    project = os.path.join(os.path.realpath(project_dir), "")
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        path = os.path.abspath(code.co_filename)
+        place = f"{path}:{traceback.tb_lineno} in {code.co_name}"
+        if not path.startswith(_OWN_DIR + os.sep) and not code.co_filename.startswith("<frozen "):
+            elsewhere = place
+            if os.path.realpath(path).startswith(project) and not _is_installed(path):
+                in_project = place
+        traceback = traceback.tb_next
+    return in_project or elsewhere
+
+
+def without_own_frames(traceback: TracebackType | None) -> TracebackType | None:
+    """`traceback` from the first frame that isn't Configmill's on; all of it where every frame is."""
+    inner = traceback
+    while inner is not None and inner.tb_frame.f_code.co_filename.startswith(_OWN_DIR + os.sep):
+        inner = inner.tb_next
+    return inner or traceback
+
+
+def _is_installed(path: str) -> bool:
+    """Whether `path` is a library's: a virtual environment often lies inside the project."""
+    prefixes = {os.path.join(prefix, "lib", "") for prefix in (sys.prefix, sys.base_prefix)}
+    return "site-packages" in path or any(path.startswith(prefix) for prefix in prefixes)

@@ -1,0 +1,67 @@
+"""Exceptions and what they make of a command's exit code.
+
+0 all succeeded or skipped, 1 some failed, 2 a usage error, 3 a bug in Configmill, 130/143 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from configmill.errors import ConfigmillError, UsageError
+
+USAGE_ERROR = 2
+BUG = 3
+INTERRUPTED = 130
+
+
+def exit_with(command: Callable[[Sequence[str]], int]) -> NoReturn:
+    """Run `command` on the process's arguments and exit with its code, or with that of what it raised."""
+    try:
+        code = command(sys.argv[1:])
+        sys.stdout.flush()
+    except UsageError as error:
+        code = _usage_error(error)
+    except KeyboardInterrupt:
+        _say("Interrupted before anything started; nothing was created.")
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output (head, less) has had enough; Python would complain again at its own flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except Exception:  # the last resort: whatever it is, the user gets a file to send and code 3
+        code = _bug()
+    sys.exit(code)
+
+
+def _usage_error(error: UsageError) -> int:
+    if error.user_traceback is not None:
+        if "DEBUG" in (argument.upper() for argument in sys.argv):
+            _say(error.user_traceback.rstrip())
+        else:
+            _say(f"{error} (--log_level DEBUG shows the whole traceback.)")
+            return USAGE_ERROR
+    _say(str(error))
+    return USAGE_ERROR
+
+
+def _bug() -> int:
+    from configmill.measure.provenance import installed_versions
+
+    error = sys.exc_info()[1]
+    with tempfile.NamedTemporaryFile("w", prefix="configmill-error-", suffix=".txt", delete=False) as file:
+        file.write(f"{traceback.format_exc()}\ncommand: {sys.argv}\npython: {sys.version}\n")
+        file.writelines(f"{package} {version}\n" for package, version in installed_versions().items())
+    if isinstance(error, OSError | ConfigmillError):
+        _say(f"Configmill could not go on: {error}. Nothing that was finished is lost; details are in {file.name}.")
+    else:
+        _say(f"This is a bug in Configmill ({error!r}). Please report it with the file {file.name}.")
+    return BUG
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

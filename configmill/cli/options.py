@@ -1,0 +1,185 @@
+"""The options of a run, and the RunRequest that they make."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from collections.abc import Sequence
+
+from configmill.cli.parser import Parser
+from configmill.config.builder import parse_call
+from configmill.config.overrides import parse_overrides
+from configmill.errors import UsageError
+from configmill.plan.selection import parse_indices
+from configmill.plan.targets import resolve_target
+from configmill.protocol.request import DEFAULT_GRACE, DEFAULT_RETRY_BACKOFF, RunRequest, Selection
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+EXIT_CODES = """\
+exit codes:
+  0    every experiment succeeded, now or before
+  1    some experiments failed (each is named, with its log)
+  2    the command can't be carried out as given; nothing was created
+  3    a bug in Configmill
+  130  interrupted by Ctrl-C (143: by SIGTERM); the same command goes on where it stopped
+"""
+
+
+def add_what(parser: Parser) -> None:
+    """The options that say what to run, and where to."""
+    group = parser.add_argument_group("what to run")
+    group.add_argument(
+        "--experiment_builder", metavar="NAME", required=True,
+        help="dotted name of the experiment's function, f(config) -> dict, without a call: experiments.mine.run",
+    )  # fmt: skip
+    group.add_argument(
+        "--config_builder", metavar="CALL", required=True,
+        help='call that makes the list of configs: "config_builders.mine.build(max_lag=8)"',
+    )  # fmt: skip
+    group.add_argument(
+        "--dst_dir", metavar="DIR", required=True, help="where everything is kept: new, empty, or of an earlier run"
+    )
+    group.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[],
+        help="set a key of every config: --set model.lags=3 (a Python literal, else text); may be repeated",
+    )  # fmt: skip
+
+
+def add_selection(parser: Parser) -> None:
+    """The options that pick configs out of the list."""
+    group = parser.add_argument_group("which of them")
+    group.add_argument("--index", metavar="I", help="only the config at this index (from 0)")
+    group.add_argument("--indices", metavar="LIST", help="only these: 0,3,5-9")
+    group.add_argument("--start_from_index", metavar="I", help="this one and those after it")
+    group.add_argument("--incremental", action="store_true", help="skip what succeeded before (the default)")
+    group.add_argument("--no_incremental", action="store_true", help="run again what succeeded before")
+
+
+def add_running(parser: Parser) -> None:
+    """The options that say how to run."""
+    group = parser.add_argument_group("how to run them")
+    group.add_argument(
+        "--num_threads", metavar="N", default="1",
+        help="how many at a time: a number, 'serial' for one, -1 for as many as there are cores (default: 1)",
+    )  # fmt: skip
+    group.add_argument("--timeout", metavar="SECONDS", help="end an experiment that runs longer than this")
+    group.add_argument("--num_retries", metavar="N", default="0", help="try a failed one N more times (default: 0)")
+    group.add_argument(
+        "--retry_backoff", metavar="B", default=str(DEFAULT_RETRY_BACKOFF),
+        help="before the k-th retry wait B**k seconds (default: 2, which is 2, 4, 8, ...)",
+    )  # fmt: skip
+    group.add_argument("--abort_on_error", action="store_true", help="at the first failure end all others")
+    group.add_argument("--skip_on_error", action="store_true", help="go on with the others (the default)")
+    group.add_argument(
+        "--grace", metavar="SECONDS", default=str(DEFAULT_GRACE),
+        help="time that an experiment has to clean up between SIGTERM and SIGKILL (default: 3)",
+    )  # fmt: skip
+    group.add_argument("--start_method", choices=("cold",), default="cold", help="a new Python process for each")
+
+
+def add_safety_and_output(parser: Parser) -> None:
+    """The options that empty, pretend and print."""
+    group = parser.add_argument_group("safety and output")
+    group.add_argument("--dry_run", action="store_true", help="say what would run and why, and touch nothing")
+    group.add_argument("--clean_dst_dir", action="store_true", help="delete what is in dst_dir first (asks)")
+    group.add_argument("--no_confirm", action="store_true", help="don't ask before deleting")
+    group.add_argument("--log_level", metavar="LEVEL", default="INFO", help=f"one of {', '.join(LOG_LEVELS)}")
+    group.add_argument("--json", action="store_true", help="print the summary as JSON, on the last line of stdout")
+
+
+def to_request(given: argparse.Namespace) -> RunRequest:
+    """The request that the parsed options make. Raises UsageError."""
+    project_dir = os.getcwd()
+    sys.path[:] = [project_dir, *(entry for entry in sys.path if entry not in ("", project_dir))]
+    _refuse_contradictions(given)
+    parse_call(given.config_builder)
+    return RunRequest(
+        config_builder=given.config_builder,
+        target=resolve_target(given.experiment_builder),
+        dst_dir=absolute_dst_dir(given.dst_dir),
+        project_dir=project_dir,
+        num_threads=_num_threads(given.num_threads),
+        selection=_selection(given),
+        incremental=not given.no_incremental,
+        num_retries=whole_number("--num_retries", given.num_retries),
+        retry_backoff=_seconds("--retry_backoff", given.retry_backoff),
+        timeout=None if given.timeout is None else _seconds("--timeout", given.timeout, above_zero=True),
+        abort_on_error=given.abort_on_error,
+        overrides=parse_overrides(given.set),
+        clean_dst_dir=given.clean_dst_dir,
+        confirmed=given.no_confirm,
+        dry_run=given.dry_run,
+        grace=_seconds("--grace", given.grace),
+        start_method=given.start_method,
+        log_level=log_level(given.log_level),
+        command=tuple(sys.argv),
+    )
+
+
+def absolute_dst_dir(given: str) -> str:
+    """The destination as an absolute path without links, so that one directory has one name."""
+    if not given:
+        raise UsageError("--dst_dir '' is empty. Give a directory, such as out/first.")
+    return os.path.realpath(given)
+
+
+def whole_number(flag: str, given: str) -> int:
+    """`given` as a number from 0. Raises UsageError."""
+    if not given.isdecimal():
+        raise UsageError(f"{flag} {given!r} is no whole number. Give one from 0, such as {flag} 3.")
+    return int(given)
+
+
+def log_level(given: str) -> str:
+    """`given` as the name of a level. Raises UsageError."""
+    if given.upper() not in LOG_LEVELS:
+        raise UsageError(f"--log_level {given!r} is no level. Give one of {', '.join(LOG_LEVELS)}.")
+    return given.upper()
+
+
+def _refuse_contradictions(given: argparse.Namespace) -> None:
+    contradictions: Sequence[Sequence[str]] = (
+        ("incremental", "no_incremental"),
+        ("abort_on_error", "skip_on_error"),
+        ("index", "indices", "start_from_index"),
+    )
+    for names in contradictions:
+        both = [f"--{name}" for name in names if getattr(given, name) not in (None, False)]
+        if len(both) > 1:
+            raise UsageError(f"{both[0]} and {both[1]} contradict each other. Give one of them.")
+
+
+def _num_threads(given: str) -> int:
+    if given == "serial":
+        return 1
+    if given == "-1":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not given.isdecimal() or int(given) == 0:
+        raise UsageError(f"--num_threads {given!r} is no number of threads. Give 1 or more, 'serial', or -1.")
+    return int(given)
+
+
+def _selection(given: argparse.Namespace) -> Selection:
+    if given.index is not None:
+        index = whole_number("--index", given.index)
+        return Selection(indices=(index,), text=f"--index {given.index}")
+    if given.indices is not None:
+        return Selection(indices=parse_indices(given.indices), text=f"--indices {given.indices}")
+    if given.start_from_index is not None:
+        start = whole_number("--start_from_index", given.start_from_index)
+        return Selection(start=start, text=f"--start_from_index {given.start_from_index}")
+    return Selection()
+
+
+def _seconds(flag: str, given: str, *, above_zero: bool = False) -> float:
+    try:
+        value = float(given)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value < 0 or (above_zero and value == 0):
+        least = "above 0" if above_zero else "from 0"
+        raise UsageError(f"{flag} {given!r} is no number {least}. Give one, such as {flag} 2.5.")
+    return value

@@ -1,0 +1,45 @@
+"""argparse, as Configmill's commands use it: `--num_threads` and `--num-threads` are one flag, errors are UsageErrors."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import NoReturn
+
+from configmill.config.nearest import nearest_name
+from configmill.errors import UsageError
+
+
+class Parser(argparse.ArgumentParser):
+    """Takes each flag with underscores and with hyphens; never guesses what an abbreviated one means."""
+
+    def __init__(self, prog: str, description: str, epilog: str | None = None) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=epilog,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """The parsed arguments. Raises UsageError; `-h` prints the help and exits."""
+        parsed, unknown = self.parse_known_args([_with_underscores(argument) for argument in arguments])
+        if unknown:
+            flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+            given = unknown[0].partition("=")[0]
+            close = nearest_name(given, flags)
+            hint = f"Did you mean {close}?" if close else f"Run {self.prog} -h for all of them."
+            raise UsageError(f"There is no option {unknown[0]!r}. {hint}")
+        return parsed
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse would print."""
+        raise UsageError(f"{message[:1].upper()}{message[1:]}. Run {self.prog} -h to see how it is used.")
+
+
+def _with_underscores(argument: str) -> str:
+    if not argument.startswith("--"):
+        return argument
+    flag, equals, value = argument.partition("=")
+    return flag[:2] + flag[2:].replace("-", "_") + equals + value

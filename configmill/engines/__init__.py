@@ -1,0 +1,1 @@
+"""Where experiments run. Now: `local`, threads of this process (engines/local.py)."""

@@ -1,0 +1,1 @@
+"""How an attempt is started. Now: `cold`, a new Python process for each (launch/cold.py)."""

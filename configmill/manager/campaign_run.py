@@ -1,0 +1,191 @@
+"""One command's state: the queue, the running minders, and what became of each experiment.
+
+Worker loops call `work()`; the signal thread calls `stop()`. One condition guards all of it; nothing that waits for a
+process holds it.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+from configmill.config.overrides import overrides_to_json
+from configmill.launch.cold import ColdLauncher, Limits, Minder
+from configmill.manager.run_record import log
+from configmill.plan.plan import Plan
+from configmill.protocol import status
+from configmill.protocol.attempt import Attempt
+from configmill.protocol.events import Event, Finished, Started, Stopping
+from configmill.protocol.outcome import Outcome
+from configmill.protocol.request import RunRequest
+from configmill.schedule.queue import Job, Queue
+from configmill.schedule.retry import RetryPolicy
+from configmill.store.campaign import Campaign
+from configmill.store.experiments import (
+    begin_attempt,
+    is_done,
+    read_outcome,
+    record_missing_end,
+    running_pid,
+    seal_success,
+)
+
+
+class CampaignRun:
+    """Carries out the jobs of a plan; read `outcomes` (by index) when every loop has returned."""
+
+    def __init__(
+        self,
+        request: RunRequest,
+        run: str,
+        plan: Plan,
+        indices: list[int],
+        campaign: Campaign,
+        launcher: ColdLauncher,
+        on_event: Callable[[Event], None],
+    ) -> None:
+        self._request = request
+        self._run = run
+        self._plan = plan
+        self._campaign = campaign
+        self._launcher = launcher
+        self._on_event = on_event
+        self._overrides = overrides_to_json(request.overrides)
+        now = time.monotonic()
+        jobs = [Job(index, priority=plan.resources[index].priority, ready_at=now) for index in indices]
+        self._queue = Queue(jobs, RetryPolicy(request.num_retries, request.retry_backoff))
+        self._changed = threading.Condition()
+        self._minders: set[Minder] = set()
+        self._stops = 0
+        #: The last outcome of each experiment that was tried, by index.
+        self.outcomes: dict[int, Outcome] = {}
+        #: The signal that ended the run.
+        self.signal: int | None = None
+        #: The first exception of a loop: a bug, or a disk that is full.
+        self.error: BaseException | None = None
+
+    def work(self) -> None:
+        """One worker loop: take, carry out, hand back, until nothing is left."""
+        try:
+            while (job := self._next_job()) is not None:
+                self._carry_out(job)
+        except BaseException as error:
+            # The other loops must end their experiments before anybody hears of it.
+            self.error = self.error or error
+            self.stop("an error in the manager", unless_stopping=True)
+
+    def on_signal(self, signum: int) -> None:
+        """A signal to the manager: the first one ends what runs with the grace, the next at once."""
+        self.signal = self.signal or signum
+        self.stop(signal.Signals(signum).name)
+
+    def stop(self, why: str, *, unless_stopping: bool = False) -> None:
+        """Start nothing more and end what runs; the second time without the grace."""
+        with self._changed:
+            if self._stops and unless_stopping:
+                return
+            self._stops += 1
+            self._queue.stop()
+            minders = list(self._minders)
+            self._changed.notify_all()
+        self.emit(Stopping(why, len(minders), again=self._stops > 1))
+        for minder in minders:
+            minder.terminate()
+
+    def emit(self, event: Event) -> None:
+        """Tell the log and whoever listens; one event at a time."""
+        with self._changed:
+            log.info("%s", event)
+            self._on_event(event)
+
+    def _next_job(self) -> Job | None:
+        with self._changed:
+            while True:
+                taken = self._queue.take(time.monotonic())
+                if isinstance(taken, Job):
+                    return taken
+                if taken.over:
+                    self._changed.notify_all()
+                    return None
+                self._changed.wait(taken.seconds)
+
+    def _carry_out(self, job: Job) -> None:
+        outcome = self._attempt(job)
+        with self._changed:
+            self.outcomes[job.index] = outcome
+            retry_in = self._queue.finish(job, outcome.failure_class, time.monotonic())
+            self._changed.notify_all()
+        self.emit(Finished(job.index, outcome, retry_in))
+        failed_for_good = outcome.status == status.FAILED and retry_in is None
+        if failed_for_good and self._request.abort_on_error:
+            self.stop(f"result_{job.index} failed and --abort_on_error is given", unless_stopping=True)
+
+    def _attempt(self, job: Job) -> Outcome:
+        """One attempt from its directory to its outcome."""
+        attempt = self._begin(job)
+        log_path = attempt.dir.log(attempt.number)
+        self.emit(Started(job.index, attempt.number, log_path))
+        try:
+            minder = self._launcher.start(attempt, self._limits(job))
+        except OSError as error:
+            return self._record_end(attempt, status.FAILED, status.IO, f"no process could be started: {error}")
+        self._wait(minder)
+        outcome = read_outcome(attempt.dir, attempt.number)
+        if outcome is None:
+            self._launcher.end_orphans(minder, attempt, running_pid(attempt.dir))
+            return self._lost(attempt, minder)
+        self._launcher.forget(minder)
+        if outcome.succeeded and not is_done(attempt.dir):
+            seal_success(attempt.dir, attempt.number)
+        return outcome
+
+    def _begin(self, job: Job) -> Attempt:
+        digest = self._plan.digests[job.index]
+        experiment = self._campaign.dir.experiment(digest)
+        number = begin_attempt(experiment, self._plan.config(job.index))
+        self._campaign.link(job.index, digest)
+        return Attempt(
+            config_builder=self._request.config_builder,
+            index=job.index,
+            dst_dir=self._request.dst_dir,
+            target=self._request.target,
+            digest=digest,
+            overrides=self._overrides,
+            number=number,
+            project_dir=self._request.project_dir,
+        )
+
+    def _limits(self, job: Job) -> Limits:
+        timeout = self._plan.resources[job.index].timeout
+        return Limits(
+            run=self._run,
+            timeout=self._request.timeout if timeout is None else timeout,
+            grace=self._request.grace,
+            log_level=self._request.log_level,
+            queued_seconds=max(0.0, time.monotonic() - job.ready_at),
+        )
+
+    def _wait(self, minder: Minder) -> None:
+        with self._changed:
+            self._minders.add(minder)
+            stops = self._stops
+        for _ in range(stops):  # they came before this minder could be told
+            minder.terminate()
+        minder.wait()
+        with self._changed:
+            self._minders.discard(minder)
+
+    def _lost(self, attempt: Attempt, minder: Minder) -> Outcome:
+        if self._stops:
+            return self._record_end(attempt, status.INTERRUPTED, status.CANCELLED, "it was told to end")
+        return self._record_end(
+            attempt, status.FAILED, status.LOST, f"the process that minded it ended before its time ({minder.end})"
+        )
+
+    def _record_end(self, attempt: Attempt, word: str, failure_class: str, error: str) -> Outcome:
+        return record_missing_end(
+            attempt.dir, attempt.number,
+            run=self._run, index=attempt.index, word=word, failure_class=failure_class, error=error,
+        )  # fmt: skip

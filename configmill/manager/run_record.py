@@ -1,0 +1,81 @@
+"""What is kept of a command: `runs/<run>.json` (request, versions, commit, host, outcome) and the manager's log."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from types import TracebackType
+from typing import Any, Self
+
+from configmill.config.overrides import overrides_to_json
+from configmill.files import write_json
+from configmill.measure.provenance import git_state, installed_versions
+from configmill.protocol import FORMAT_VERSION
+from configmill.protocol.layout import CampaignDir
+from configmill.protocol.request import RunRequest
+from configmill.protocol.summary import Summary
+from configmill.protocol.timestamps import timestamp, timestamp_for_name
+
+log = logging.getLogger("configmill.manager")
+
+
+class RunRecord:
+    """The record of one command; while it is open, `log` goes to its file."""
+
+    def __init__(self, directory: CampaignDir, request: RunRequest, digests: Sequence[str]) -> None:
+        self._started = time.time()
+        self.run = _free_name(directory, timestamp_for_name(self._started))
+        self._directory = directory
+        self._content: dict[str, Any] = {
+            "version": FORMAT_VERSION,
+            "run": self.run,
+            "started": timestamp(self._started),
+            "ended": None,
+            "command": list(request.command),
+            "host": platform.node(),
+            "pid": os.getpid(),
+            "outcome": None,
+            "request": {**asdict(request), "overrides": overrides_to_json(request.overrides)},
+            "python": sys.version,
+            "git": git_state(request.project_dir),
+            "packages": installed_versions(),
+            "experiments": list(digests),
+        }
+
+    def __enter__(self) -> Self:
+        self._write()
+        self._handler = logging.FileHandler(self._directory.run_file(self.run, ".log"), encoding="utf-8")
+        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        log.addHandler(self._handler)
+        log.setLevel(logging.INFO)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if error is not None:
+            log.error("the run ended with an error: %r", error)
+        log.removeHandler(self._handler)
+        self._handler.close()
+
+    def close(self, summary: Summary) -> None:
+        """Add what came of it."""
+        self._content["outcome"] = summary.to_dict()
+        self._content["ended"] = timestamp(time.time())
+        self._write()
+
+    def _write(self) -> None:
+        write_json(self._directory.run_file(self.run, ".json"), self._content)
+
+
+def _free_name(directory: CampaignDir, name: str) -> str:
+    """`name`, or where two commands began in one millisecond `name-2` and so on; under the campaign's lock."""
+    number = 1
+    candidate = name
+    while os.path.lexists(directory.run_file(candidate, ".json")):
+        number += 1
+        candidate = f"{name}-{number}"
+    return candidate

@@ -1,0 +1,88 @@
+"""Which code ran where: a hash of the project's modules, the commit, the installed versions.
+
+    code_hash("/home/me/project")  ->  "5f1c…"; comments, white space and docstrings don't count
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from configmill.config.functions import code_token
+
+TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
+if TYPE_CHECKING:
+    from typing import Any
+
+MAX_PATCH_BYTES = 1_000_000
+
+
+def code_hash(project_dir: str) -> str:
+    """A hash (16 hex digits) over the code of every imported module that lies in the project."""
+    from hashlib import sha256
+
+    total = sha256()
+    for name, module in sorted(sys.modules.items()):
+        path = getattr(module, "__file__", None)
+        if isinstance(path, str) and _is_project_file(path, project_dir):
+            code = _code_of(name, module)
+            if code is not None:
+                total.update(f"{os.path.relpath(path, project_dir)}\0{code_token(code)}\0".encode())
+    return total.hexdigest()[:16]
+
+
+def _is_project_file(path: str, project_dir: str) -> bool:
+    inside = os.path.abspath(path).startswith(os.path.join(project_dir, ""))
+    return inside and "site-packages" not in path and not path.startswith(os.path.join(sys.prefix, ""))
+
+
+def _code_of(name: str, module: Any) -> Any:
+    loader = getattr(getattr(module, "__spec__", None), "loader", None)
+    try:
+        return loader.get_code(name) if loader is not None else None
+    except (ImportError, AttributeError, SyntaxError, OSError):
+        return None  # an extension module, or a file that is gone or half-edited since: nothing that can be hashed
+
+
+def git_state(directory: str) -> dict[str, Any] | None:
+    """Commit, branch and the patch of uncommitted changes of the checkout around `directory`; None outside of one."""
+    commit = _git(directory, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    patch = _git(directory, "diff", "HEAD", "--no-ext-diff", "--no-color") or ""
+    return {
+        "commit": commit.strip(),
+        "branch": (_git(directory, "rev-parse", "--abbrev-ref", "HEAD") or "").strip(),
+        "dirty": bool(patch),
+        "patch": patch if len(patch) <= MAX_PATCH_BYTES else patch[:MAX_PATCH_BYTES],
+        "patch_cut": len(patch) > MAX_PATCH_BYTES,
+    }
+
+
+def _git(directory: str, *arguments: str) -> str | None:
+    import subprocess
+
+    command = ["git", "-C", directory, *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None
+
+
+def installed_versions() -> dict[str, str]:
+    """Name and version of every installed package, read off the names of their metadata directories.
+
+    `importlib.metadata` opens each package's metadata file, which takes 100 ms in a usual environment; this takes 1.
+    """
+    versions: dict[str, str] = {}
+    for entry in sys.path:
+        try:
+            names = os.listdir(entry or ".")
+        except OSError:
+            continue
+        for name in names:
+            if name.endswith(".dist-info"):
+                package, _, version = name.removesuffix(".dist-info").rpartition("-")
+                versions.setdefault(package, version)
+    return dict(sorted(versions.items()))

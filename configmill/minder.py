@@ -1,0 +1,305 @@
+"""The process that minds one attempt: it forks the experiment, bounds it, ends all of it, and writes the record.
+
+    python -c "... from configmill.minder import main; main()" '<orders as JSON>'     (see launch/cold.py)
+
+A minder is a child subreaper in a session of its own, so every descendant of the experiment, daemons included, is
+below it, and it outlives the manager. It ends the experiment on a time-out, on SIGTERM (with the grace; a second one at
+once), and when the manager's end of the lifeline closes. The experiment in turn dies with its minder (PDEATHSIG).
+
+It is single-threaded and imports no user code: the fork happens before any of that. Its stdout and stderr, and so the
+experiment's, are the attempt's log; whoever started it has seen to that.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import time
+
+from configmill.child.stub import Report, configure_logging, perform, print_error
+from configmill.files import write_atomic, write_json
+from configmill.measure.memory import oom_kills
+from configmill.processes import become_subreaper, die_with_parent, end_all_children, kill
+from configmill.protocol import FORMAT_VERSION, status
+from configmill.protocol.attempt import Attempt
+from configmill.protocol.orders import Orders
+from configmill.protocol.timestamps import timestamp
+
+TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any
+
+#: With the manager dead nothing of an experiment may be left 5 s later, whatever `--grace` says.
+MAX_GRACE_AFTER_MANAGER = 3.0
+
+_MANAGER_GONE = "the manager died"
+_TOLD_TO_END = "it was told to end"
+
+
+def main() -> None:
+    """Mind the attempt that the environment and the one argument describe."""
+    attempt, orders = Attempt.from_env(os.environ), Orders.from_json(sys.argv[1])
+    if attempt is None:
+        raise SystemExit("A minder needs Configmill's environment variables. Start it through run_experiment.py.")
+    Minder(attempt, orders).mind()
+
+
+class _Stop:
+    """Why and when the experiment is being ended."""
+
+    def __init__(self, failure_class: str, reason: str, kill_at: float, *, too_late: bool) -> None:
+        self.failure_class = failure_class
+        self.reason = reason
+        self.kill_at = kill_at
+        #: The experiment had reported by then: it ended by itself.
+        self.too_late = too_late
+
+
+class _End:
+    """How the experiment's main process ended."""
+
+    def __init__(self, wait_status: int, usage: Any) -> None:
+        self.exit_code = os.WEXITSTATUS(wait_status) if os.WIFEXITED(wait_status) else None
+        self.signal = os.WTERMSIG(wait_status) if os.WIFSIGNALED(wait_status) else None
+        self.cpu_seconds = usage.ru_utime + usage.ru_stime
+        self.peak_rss_bytes = usage.ru_maxrss * 1024
+
+
+class Minder:
+    """One attempt's life. `mind()` returns when nothing of it is left and its record is written."""
+
+    def __init__(self, attempt: Attempt, orders: Orders) -> None:
+        self._attempt = attempt
+        self._orders = orders
+        self._dir = attempt.dir
+        self._pid = 0
+        self._end: _End | None = None
+        self._stop: _Stop | None = None
+        self._report_bytes = b""
+        self._terms = 0
+        self._oom_kills_before = oom_kills()
+
+    def mind(self) -> None:
+        """Start the experiment, watch it, and leave its record behind."""
+        become_subreaper()
+        wakeup_fd = self._catch_signals()
+        self._started = time.time()
+        report_fd = self._fork()
+        self._watch(report_fd, wakeup_fd)
+        stray_cpu, stray_rss = end_all_children()
+        self._ended = time.time()
+        self._report_bytes += _drain(report_fd)
+        self._write_record(stray_cpu, stray_rss)
+
+    def _catch_signals(self) -> int:
+        """Have SIGTERM and SIGCHLD wake the poll: returns the descriptor to read."""
+        read_fd, write_fd = os.pipe()
+        os.set_blocking(read_fd, False)
+        os.set_blocking(write_fd, False)
+        signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda signum, frame: None)
+        signal.signal(signal.SIGTERM, self._count_term)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Whoever started the manager may have blocked signals, which children inherit.
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        return read_fd
+
+    def _count_term(self, signum: int, frame: FrameType | None) -> None:
+        self._terms += 1
+
+    def _fork(self) -> int:
+        """Fork the experiment; returns the descriptor on which it reports."""
+        minder_pid = os.getpid()
+        read_fd, write_fd = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            os.close(read_fd)
+            _become_experiment(minder_pid, self._orders)
+            _run_experiment(self._attempt, self._orders, write_fd)
+        os.close(write_fd)
+        os.set_blocking(read_fd, False)
+        self._write_status(status.RUNNING, pid=self._pid)
+        return read_fd
+
+    def _watch(self, report_fd: int, wakeup_fd: int) -> None:
+        """Wait for the experiment's end, ending it where something asks for that."""
+        poll = select.poll()
+        for descriptor in (report_fd, wakeup_fd, self._orders.lifeline_fd):
+            poll.register(descriptor, select.POLLIN)
+        while True:
+            self._reap()
+            if self._end is not None:
+                return
+            self._enforce_limits()
+            for descriptor, _ in poll.poll(self._milliseconds_to_next_deadline()):
+                if descriptor == wakeup_fd:
+                    _drain(wakeup_fd)
+                elif descriptor == report_fd:
+                    received = _drain(report_fd)
+                    self._report_bytes += received
+                    if not received:
+                        poll.unregister(report_fd)
+                else:  # nobody writes to the lifeline: it can only have closed
+                    poll.unregister(descriptor)
+                    grace = min(self._orders.grace, MAX_GRACE_AFTER_MANAGER)
+                    self._ask_to_end(status.CANCELLED, _MANAGER_GONE, grace)
+
+    def _reap(self) -> None:
+        """Collect what has ended, orphans that fell to this subreaper included."""
+        while True:
+            try:
+                pid, wait_status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self._pid:
+                self._end = _End(wait_status, usage)
+
+    def _enforce_limits(self) -> None:
+        now = time.time()
+        timeout = self._orders.timeout
+        if self._terms > 0:
+            self._ask_to_end(status.CANCELLED, _TOLD_TO_END, self._orders.grace)
+        if timeout is not None and now >= self._started + timeout:
+            self._ask_to_end(status.TIMEOUT, f"it ran longer than its time-out of {timeout:g} s", self._orders.grace)
+        if self._stop is not None and (now >= self._stop.kill_at or self._terms > 1):
+            kill(self._pid)
+
+    def _ask_to_end(self, failure_class: str, reason: str, grace: float) -> None:
+        """Send SIGTERM once; a later and stricter reason can only bring the SIGKILL forward."""
+        kill_at = time.time() + grace
+        if self._stop is None:
+            self._stop = _Stop(failure_class, reason, kill_at, too_late=bool(self._report_bytes))
+            kill(self._pid, signal.SIGTERM)
+            kill(self._pid, signal.SIGCONT)  # a stopped process would only see it later
+        else:
+            self._stop.kill_at = min(self._stop.kill_at, kill_at)
+
+    def _milliseconds_to_next_deadline(self) -> float | None:
+        deadlines = [self._stop.kill_at] if self._stop is not None else []
+        if self._orders.timeout is not None and self._stop is None:
+            deadlines.append(self._started + self._orders.timeout)
+        # At least 1 ms: poll rounds down, and a deadline a fraction away must not spin.
+        return max(1.0, (min(deadlines) - time.time()) * 1000) if deadlines else None
+
+    def _write_record(self, stray_cpu: float, stray_rss: int) -> None:
+        assert self._end is not None
+        report = self._verdict()
+        succeeded = report.status == status.SUCCEEDED
+        number, directory = self._attempt.number, self._dir
+        record = {
+            "version": FORMAT_VERSION,
+            "run": self._orders.run,
+            "attempt": number,
+            "index": self._attempt.index,
+            "status": report.status,
+            "failure_class": report.failure_class,
+            "error": report.message,
+            "where": report.where,
+            "started": timestamp(self._started),
+            "ended": timestamp(self._ended),
+            "seconds": round(self._ended - self._started, 4),
+            "queued_seconds": round(self._orders.queued_seconds, 4),
+            "host": os.uname().nodename,
+            "pid": self._pid,
+            "exit_code": self._end.exit_code,
+            "signal": self._end.signal,
+            "start_method": self._orders.start_method,
+            "gpus": list(self._attempt.gpus),
+            "peak_rss_bytes": max(self._end.peak_rss_bytes, stray_rss),
+            "cpu_seconds": round(self._end.cpu_seconds + stray_cpu, 4),
+            "code_hash": report.code_hash,
+            "resumed_from": report.resumed_from,
+            "unread_keys": report.unread_keys,
+            "log": os.path.relpath(directory.log(number), directory.path),
+        }
+        write_json(directory.record(number), record)
+        self._write_status(report.status)
+        if succeeded:
+            # Last, so that it never tells of anything that isn't there; it alone decides a skip.
+            write_atomic(directory.success, f"{number}\n")
+
+    def _write_status(self, word: str, **more: Any) -> None:
+        view = {"status": word, "attempt": self._attempt.number, "index": self._attempt.index, **more}
+        write_json(self._dir.status, view)
+
+    def _verdict(self) -> Report:
+        """What became of the attempt, from what it reported, how it ended and what was asked of it."""
+        report = Report.from_json(self._report_bytes) if self._report_bytes.endswith(b"}") else None
+        if report is not None and report.status == status.SUCCEEDED:
+            return report  # the function returned and its result is saved: what came later changes nothing
+        if self._stop is not None and not self._stop.too_late:
+            return self._ended_by_us(report, self._stop)
+        if report is None:
+            return self._died()
+        if report.status == status.INTERRUPTED:
+            report.status, report.failure_class = status.FAILED, status.KILLED
+            report.message = "somebody sent it SIGTERM"
+        return report
+
+    def _ended_by_us(self, report: Report | None, stop: _Stop) -> Report:
+        timed_out = stop.failure_class == status.TIMEOUT
+        ended = report or Report(status.INTERRUPTED)
+        ended.status = status.FAILED if timed_out else status.INTERRUPTED
+        ended.failure_class, ended.message = stop.failure_class, stop.reason
+        return ended
+
+    def _died(self) -> Report:
+        assert self._end is not None
+        if self._end.signal is None:
+            message = f"its process ended with exit code {self._end.exit_code} before the experiment returned"
+            return Report(status.FAILED, failure_class=status.CODE_ERROR, message=message)
+        name = signal.Signals(self._end.signal).name
+        if self._end.signal == signal.SIGKILL and oom_kills() > self._oom_kills_before:
+            message = "the kernel killed it (SIGKILL) for want of memory"
+            return Report(status.FAILED, failure_class=status.OOM_HOST, message=message)
+        return Report(status.FAILED, failure_class=status.KILLED, message=f"its process was ended by {name}")
+
+
+def _become_experiment(minder_pid: int, orders: Orders) -> None:
+    """Turn the fork into a process that user code can own: nothing of the minder's is left in it."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.setsid()  # user code that signals its own group must not reach the minder
+    die_with_parent(minder_pid)
+    os.close(orders.lock_fd)
+    os.close(orders.lifeline_fd)
+
+
+def _run_experiment(attempt: Attempt, orders: Orders, report_fd: int) -> None:
+    """Run, report and exit; never returns."""
+    import faulthandler  # a crash in native code leaves its Python traceback in the log
+
+    # What was printed before a SIGKILL is in the log: a line at a time, whatever the locale in UTF-8.
+    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    faulthandler.enable(file=2)
+    sys.argv = [attempt.target]
+    configure_logging(orders.log_level)
+    report = perform(attempt)
+    if report.error is not None:
+        print_error(report.error)
+    sys.stdout.flush()
+    with open(report_fd, "w", encoding="utf-8") as pipe:
+        pipe.write(report.to_json())
+    sys.exit(0 if report.status == status.SUCCEEDED else 1)
+
+
+def _drain(descriptor: int) -> bytes:
+    """Everything that can be read now."""
+    chunks = []
+    while True:
+        try:
+            chunk = os.read(descriptor, 65536)
+        except BlockingIOError:
+            break
+        if not chunk:
+            break
+        chunks.append(chunk)
+    return b"".join(chunks)

@@ -1,0 +1,103 @@
+"""Whether the experiment's function exists, found out without importing it into the manager.
+
+    resolve_target("experiments.forecasting.run_experiment")  ->  "experiments.forecasting:run_experiment"
+
+Importing would cost the manager what every child pays again (torch takes seconds), run user code in the process that
+is to outlive it, and, worse, initialise devices before a fork. So the module is found on the path and its source read.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
+
+from configmill.config.builder import parse_dotted_name
+from configmill.config.nearest import nearest_sentence
+from configmill.errors import UsageError
+
+
+def resolve_target(dotted_name: str) -> str:
+    """The target `module:function` that `dotted_name` means. Raises UsageError where there is no such thing.
+
+    `sys.path` is the child's: the project's directory first.
+    """
+    parse_dotted_name(dotted_name)
+    spec, rest = _longest_module(dotted_name)
+    if spec is None or not rest:
+        found = f"{dotted_name!r} is a module" if spec else f"there is no module {dotted_name.partition('.')[0]!r}"
+        raise UsageError(
+            f"--experiment_builder {dotted_name!r} names no function: {found}. "
+            "Give module.function, with the module importable from the current directory."
+        )
+    names = _top_level_names(spec, dotted_name)
+    if names is not None and rest[0] not in names:
+        raise UsageError(
+            f"--experiment_builder {dotted_name!r} names no function: the module {spec.name!r} has no {rest[0]!r}. "
+            f"{nearest_sentence(rest[0], sorted(names))} Define the function at the top level of {spec.origin}."
+        )
+    return f"{spec.name}:{'.'.join(rest)}"
+
+
+def _longest_module(dotted_name: str) -> tuple[ModuleSpec | None, list[str]]:
+    """The innermost module along the name, and what of the name is left."""
+    parts = dotted_name.split(".")
+    found, search_path = None, None
+    for depth in range(1, len(parts) + 1):
+        spec = _find_spec(".".join(parts[:depth]), search_path)
+        if spec is None:
+            return found, parts[depth - 1 :]
+        found, search_path = spec, spec.submodule_search_locations
+        if search_path is None:
+            return found, parts[depth:]
+    return found, []
+
+
+def _find_spec(name: str, path: object) -> ModuleSpec | None:
+    # importlib.util.find_spec would import the parent packages.
+    for finder in sys.meta_path:
+        spec = finder.find_spec(name, path)  # type: ignore[arg-type]
+        if spec is not None:
+            return spec
+    return None
+
+
+def _top_level_names(spec: ModuleSpec, dotted_name: str) -> set[str] | None:
+    """The names that the module's source binds at its top level; None where only running it could tell."""
+    if spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    try:
+        with open(spec.origin, "rb") as file:
+            tree = ast.parse(file.read(), spec.origin)
+    except (SyntaxError, ValueError) as error:
+        raise UsageError(
+            f"--experiment_builder {dotted_name!r} can't be used: {spec.origin} is not valid Python ({error}). Mend it."
+        ) from error
+    names: set[str] = set()
+    for statement in _top_level_statements(tree.body):
+        names |= _bound_names(statement)
+    makes_names = any(isinstance(node, ast.Name) and node.id in ("globals", "exec", "setattr") for node in ast.walk(tree))
+    return None if makes_names or "*" in names or "__getattr__" in names else names
+
+
+def _top_level_statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    for statement in body:
+        yield statement
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            continue
+        for inner in ast.iter_child_nodes(statement):
+            if isinstance(inner, ast.stmt):
+                yield from _top_level_statements([inner])
+            elif isinstance(inner, ast.ExceptHandler | ast.match_case):
+                yield from _top_level_statements(inner.body)
+
+
+def _bound_names(statement: ast.stmt) -> set[str]:
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {statement.name}
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        return {(alias.asname or alias.name).partition(".")[0] for alias in statement.names}
+    return {
+        node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }

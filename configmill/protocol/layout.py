@@ -1,0 +1,64 @@
+"""Names and places of files: a campaign's directory (dst_dir) and an experiment's within it.
+
+    CampaignDir("/data/out").experiment("3f2a…").log(2)  ->  "/data/out/experiments/3f2a…/attempts/2.log"
+
+Pure names: nothing here touches the disk. Everything is an absolute path as a str.
+"""
+
+from __future__ import annotations
+
+import os
+
+RESULT_LINK_PREFIX = "result_"
+
+
+class ExperimentDir:
+    """The files of one experiment, `dst_dir/experiments/<digest>`."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.config_json = os.path.join(path, "config.json")
+        self.config_txt = os.path.join(path, "config.txt")
+        self.success = os.path.join(path, "success.txt")
+        self.status = os.path.join(path, "status.json")
+        self.result = os.path.join(path, "result.json")
+        self.metrics = os.path.join(path, "metrics.jsonl")
+        self.checkpoints = os.path.join(path, "checkpoints")
+        self.attempts = os.path.join(path, "attempts")
+
+    def record(self, attempt: int) -> str:
+        """The record of an attempt."""
+        return os.path.join(self.attempts, f"{attempt}.json")
+
+    def log(self, attempt: int) -> str:
+        """The complete log of an attempt."""
+        return os.path.join(self.attempts, f"{attempt}.log")
+
+    def archive(self, attempt: int) -> str:
+        """Where an attempt's result and metrics move before the next attempt starts."""
+        return os.path.join(self.attempts, str(attempt))
+
+
+class CampaignDir:
+    """The files of a campaign, `dst_dir`."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.campaign = os.path.join(path, "campaign.json")
+        self.lock = os.path.join(path, ".lock")
+        self.runs = os.path.join(path, "runs")
+        self.experiments = os.path.join(path, "experiments")
+        self.results_csv = os.path.join(path, "results.csv")
+        self.failed_csv = os.path.join(path, "failed_experiments.csv")
+
+    def experiment(self, digest: str) -> ExperimentDir:
+        """The experiment with that identity."""
+        return ExperimentDir(os.path.join(self.experiments, digest))
+
+    def result_link(self, index: int) -> str:
+        """The link to the experiment of the config at `index`."""
+        return os.path.join(self.path, f"{RESULT_LINK_PREFIX}{index}")
+
+    def run_file(self, run: str, suffix: str) -> str:
+        """A file of one command: `runs/<run><suffix>`."""
+        return os.path.join(self.runs, run + suffix)

@@ -1,0 +1,55 @@
+"""What came of a run: what the terminal prints, `--json` writes and `configmill.run` returns."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An experiment that failed for good in this run."""
+
+    index: int
+    digest: str
+    failure_class: str
+    error: str
+    where: str | None
+    log: str
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Counts are of configs in the list; `seconds` is the run's wall time."""
+
+    run: str
+    dst_dir: str
+    total: int
+    selected: int
+    succeeded: int
+    skipped: int
+    failed: int
+    interrupted: int
+    #: Selected, but not started before the run ended (Ctrl-C, --abort_on_error).
+    not_started: int
+    seconds: float
+    failures: tuple[Failure, ...] = ()
+    #: Keys that no successful experiment of this run read.
+    unread_keys: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    #: The signal that ended the run, None where it ran to its end.
+    signal: int | None = None
+    dry_run: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0 all succeeded or skipped, 1 some did not, 128 + signal where interrupted."""
+        if self.signal is not None:
+            return 128 + self.signal
+        missed = self.failed or self.interrupted or self.not_started
+        return 1 if missed and not self.dry_run else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able values, with the exit code."""
+        return {**asdict(self), "exit_code": self.exit_code}

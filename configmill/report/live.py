@@ -1,0 +1,102 @@
+"""The live table of a run in a terminal, drawn with rich."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self, TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from configmill.protocol import status
+from configmill.protocol.events import Event, Finished, Note, Planned, Started, Stopping
+from configmill.report.durations import duration
+from configmill.report.terminal import finished_lines, notice_line, planned_line
+
+MAX_RUNNING_SHOWN = 8
+_STYLES = {status.SUCCEEDED: "green", status.FAILED: "bold red", status.INTERRUPTED: "yellow"}
+
+
+class LiveReporter:
+    """Counts, elapsed time, an estimate of the rest and what runs now; failures scroll by above it."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._console = Console(file=out, highlight=False, soft_wrap=True)
+        self._began = time.monotonic()
+        self._to_run = self._skipped = self._width = 0
+        self._done: dict[str, int] = {}
+        self._seconds_of_ended = 0.0
+        self._num_ended = 0
+        self._running: dict[int, tuple[int, float]] = {}
+        self._live = Live(console=self._console, get_renderable=self._draw, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Take the event in; print what should stay on the screen."""
+        if isinstance(event, Planned):
+            self._to_run, self._skipped, self._width = event.to_run, event.skipped, event.num_threads
+            self._console.print(Text(planned_line(event)))
+        elif isinstance(event, Started):
+            self._running[event.index] = (event.attempt, time.monotonic())
+        elif isinstance(event, Finished):
+            self._finish(event)
+        elif isinstance(event, Stopping | Note):
+            self._console.print(Text(notice_line(event), style="yellow"))
+
+    def _finish(self, event: Finished) -> None:
+        self._running.pop(event.index, None)
+        self._seconds_of_ended += event.outcome.seconds
+        self._num_ended += 1
+        word = event.outcome.status
+        if event.retry_in is None:
+            self._done[word] = self._done.get(word, 0) + 1
+        if word != status.SUCCEEDED:
+            for number, line in enumerate(finished_lines(event)):
+                self._console.print(Text(line, style=_STYLES[word] if number == 0 else ""))
+
+    def _draw(self) -> RenderableType:
+        over = sum(self._done.values())
+        waiting = max(0, self._to_run - over - len(self._running))
+        table = Table(box=None, pad_edge=False, padding=(0, 2))
+        cells = (
+            ("done", str(self._done.get(status.SUCCEEDED, 0)), _STYLES[status.SUCCEEDED]),
+            ("running", str(len(self._running)), "cyan"),
+            ("failed", str(self._done.get(status.FAILED, 0)), _STYLES[status.FAILED]),
+            ("waiting", str(waiting), ""),
+            ("skipped", str(self._skipped), "dim"),
+            ("elapsed", duration(time.monotonic() - self._began), ""),
+            ("left, about", self._estimate(waiting), ""),
+        )
+        for name, _, style in cells:
+            table.add_column(name, style=style, header_style="dim", justify="right", no_wrap=True)
+        table.add_row(*(value for _, value, _ in cells))
+        bar = ProgressBar(total=max(1, self._to_run), completed=over, width=60)
+        return Group(bar, table, *self._running_lines())
+
+    def _estimate(self, waiting: int) -> str:
+        if not self._num_ended:
+            return "?"
+        mean = self._seconds_of_ended / self._num_ended
+        now = time.monotonic()
+        rest = sum(max(0.0, mean - (now - since)) for _, since in self._running.values()) + mean * waiting
+        return duration(rest / max(1, min(self._width, waiting + len(self._running))))
+
+    def _running_lines(self) -> list[Text]:
+        now = time.monotonic()
+        oldest_first = sorted(self._running.items(), key=lambda item: item[1][1])
+        lines = [
+            Text(f"  result_{index}  {duration(now - since)}{f'  attempt {attempt}' if attempt > 1 else ''}", style="dim")
+            for index, (attempt, since) in oldest_first[:MAX_RUNNING_SHOWN]
+        ]
+        more = len(self._running) - MAX_RUNNING_SHOWN
+        return [*lines, Text(f"  ... and {more} more", style="dim")] if more > 0 else lines

@@ -1,0 +1,128 @@
+"""The terminal: how a run goes on, and what came of it.
+
+    with make_reporter(sys.stdout) as reporter:
+        summary = run(request, on_event=reporter)
+    print_summary(summary, sys.stdout)
+
+A live table where there is a terminal (report/live.py), plain lines everywhere else. Failures are shown at once, with
+the log to open.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TextIO
+
+from configmill.plan.decide import Decision
+from configmill.protocol import status
+from configmill.protocol.events import Event, Finished, Note, Planned, Started, Stopping
+from configmill.protocol.request import RunRequest
+from configmill.protocol.summary import Summary
+from configmill.report.durations import duration
+
+MAX_FAILURES_SHOWN = 20
+
+Reporter = Callable[[Event], None]
+
+
+def make_reporter(out: TextIO) -> AbstractContextManager[Reporter]:
+    """The reporter that fits `out`."""
+    if out.isatty() and os.environ.get("TERM") != "dumb":
+        from configmill.report.live import LiveReporter  # rich takes 40 ms, which plain lines don't need
+
+        return LiveReporter(out)
+    return nullcontext(PlainReporter(out))
+
+
+class PlainReporter:
+    """A line for each event that a log reader wants: ends, failures, retries, notes."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._over = 0
+        self._to_run = 0
+
+    def __call__(self, event: Event) -> None:
+        """Print the event's line."""
+        if isinstance(event, Planned):
+            self._to_run = event.to_run
+            self._print(planned_line(event))
+        elif isinstance(event, Finished):
+            self._over += event.retry_in is None
+            counter = f"[{self._over:>{len(str(self._to_run))}}/{self._to_run}] "
+            for line in finished_lines(event):
+                self._print(counter + line)
+        elif not isinstance(event, Started):
+            self._print(notice_line(event))
+
+    def _print(self, line: str) -> None:
+        print(line, file=self._out, flush=True)
+
+
+def planned_line(event: Planned) -> str:
+    """What is about to happen."""
+    skipped = f", {event.skipped} skipped because they succeeded before" if event.skipped else ""
+    return f"{event.to_run} of {event.total} configs to run{skipped}; {event.num_threads} at a time; {event.dst_dir}"
+
+
+def finished_lines(event: Finished) -> list[str]:
+    """One line for a success; for a failure what, where and which log, and whether it is tried again."""
+    outcome = event.outcome
+    head = f"result_{event.index} {outcome.status} in {duration(outcome.seconds)}"
+    if outcome.status == status.SUCCEEDED:
+        return [head]
+    again = "" if event.retry_in is None else f"; next attempt in {event.retry_in:g} s"
+    head = f"result_{event.index} {outcome.status.upper()} after {duration(outcome.seconds)}{again}"
+    lines = [f"{head}: {outcome.failure_class}: {outcome.error}"]
+    if outcome.where is not None:
+        lines.append(f"    at   {outcome.where}")
+    return [*lines, f"    log  {outcome.log}"]
+
+
+def notice_line(event: Stopping | Note) -> str:
+    """A notice, set off from the rest."""
+    return f"note: {event}" if isinstance(event, Note) else f"stopping: {event}"
+
+
+def print_summary(summary: Summary, out: TextIO) -> None:
+    """Print what came of the run, each failure with its log, and where the results are."""
+    print(file=out)
+    for failure in summary.failures[:MAX_FAILURES_SHOWN]:
+        print(f"result_{failure.index} failed ({failure.failure_class}): {failure.error}", file=out)
+        if failure.where is not None:
+            print(f"    at   {failure.where}", file=out)
+        print(f"    log  {failure.log}", file=out)
+    if len(summary.failures) > MAX_FAILURES_SHOWN:
+        more = len(summary.failures) - MAX_FAILURES_SHOWN
+        print(f"... and {more} more: configmill failures {summary.dst_dir}", file=out)
+    if summary.unread_keys:
+        print(f"note: no experiment read {', '.join(summary.unread_keys[:10])}: is a name misspelt?", file=out)
+    print(f"{_counts(summary)} in {duration(summary.seconds)}", file=out)
+    print(f"results: {os.path.join(summary.dst_dir, 'results.csv')}", file=out)
+    if summary.exit_code not in (0, 2):
+        print("The same command goes on with what has not succeeded.", file=out)
+
+
+def _counts(summary: Summary) -> str:
+    counts = [
+        f"{summary.succeeded} succeeded",
+        f"{summary.failed} failed",
+        f"{summary.skipped} skipped (succeeded before)",
+    ]
+    if summary.interrupted:
+        counts.append(f"{summary.interrupted} interrupted")
+    if summary.not_started:
+        counts.append(f"{summary.not_started} not started")
+    return f"{summary.selected} of {summary.total} configs: " + ", ".join(counts)
+
+
+def print_dry_run(request: RunRequest, decisions: Sequence[Decision], out: TextIO) -> None:
+    """Print what a run would do with each config, and why."""
+    for decision in decisions:
+        print(f"result_{decision.index}  {decision.digest}  {decision.why}", file=out)
+    runs = sum(decision.runs for decision in decisions)
+    print(f"\nA dry run: {runs} would run, {len(decisions) - runs} would be skipped; nothing was touched.", file=out)
+    if request.clean_dst_dir and os.path.isdir(request.dst_dir):
+        print(f"Without --dry_run everything in {request.dst_dir} would be deleted first.", file=out)

@@ -1,0 +1,160 @@
+"""One experiment's directory: starting an attempt in it, and reading what became of it.
+
+    number = begin_attempt(directory, config)        # under the campaign's lock
+    outcome = read_outcome(directory, number)        # None: the minder left no record
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from configmill.config import Config
+from configmill.config.encoding import encode
+from configmill.files import read_json, remove_if_there, write_atomic, write_json
+from configmill.protocol import FORMAT_VERSION, status
+from configmill.protocol.layout import ExperimentDir
+from configmill.protocol.outcome import Outcome
+from configmill.protocol.timestamps import timestamp
+
+
+@dataclass(frozen=True)
+class State:
+    """What an experiment's files say: `status` is one of protocol.status, `record` the last attempt's."""
+
+    status: str
+    attempts: int
+    record: dict[str, Any] | None
+
+
+def is_done(directory: ExperimentDir) -> bool:
+    """Whether it succeeded: the success marker alone decides."""
+    return os.path.exists(directory.success)
+
+
+def read_state(directory: ExperimentDir, *, in_use: bool) -> State:
+    """The experiment's state; `in_use` says whether anybody holds the campaign's lock."""
+    attempts = last_attempt(directory)
+    record = read_json(directory.record(attempts)) if attempts else None
+    if is_done(directory):
+        return State(status.SUCCEEDED, attempts, record)
+    if attempts == 0:
+        return State(status.PENDING, 0, None)
+    if record is not None and record["status"] != status.SUCCEEDED:
+        return State(record["status"], attempts, record)
+    # No record yet, or one whose success was never sealed: somebody is at it, or died at it.
+    return State(status.RUNNING if in_use else status.INTERRUPTED, attempts, record)
+
+
+def last_attempt(directory: ExperimentDir) -> int:
+    """The number of the last attempt that began, 0 where none did."""
+    try:
+        names = os.listdir(directory.attempts)
+    except FileNotFoundError:
+        return 0
+    stems = (name.partition(".")[0] for name in names)
+    return max((int(stem) for stem in stems if stem.isdigit()), default=0)
+
+
+def begin_attempt(directory: ExperimentDir, config: Config) -> int:
+    """Prepare the directory for the next attempt and return its number.
+
+    The success marker goes first, so that a crash from here on can't be taken for a success. What an attempt before
+    returned and logged moves to `attempts/<n-1>/`; checkpoints stay, unless that attempt succeeded: what runs again
+    after a success is to start afresh.
+    """
+    os.makedirs(directory.attempts, exist_ok=True)
+    previous = last_attempt(directory)
+    succeeded_before = is_done(directory)
+    remove_if_there(directory.success)
+    if previous:
+        _archive(directory, previous, with_checkpoints=succeeded_before)
+    os.makedirs(directory.checkpoints, exist_ok=True)
+    write_json(directory.config_json, encode(config))
+    write_atomic(directory.config_txt, config.to_text() + "\n")
+    number = previous + 1
+    # The log's existence is the attempt's: numbers are never given twice.
+    os.close(os.open(directory.log(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+    return number
+
+
+def _archive(directory: ExperimentDir, attempt: int, *, with_checkpoints: bool) -> None:
+    paths = [directory.result, directory.metrics, *([directory.checkpoints] if with_checkpoints else [])]
+    for path in paths:
+        if os.path.exists(path):
+            os.makedirs(directory.archive(attempt), exist_ok=True)
+            os.replace(path, os.path.join(directory.archive(attempt), os.path.basename(path)))
+
+
+def read_outcome(directory: ExperimentDir, attempt: int) -> Outcome | None:
+    """What the attempt's record says; None where there is none."""
+    record = read_json(directory.record(attempt))
+    return None if record is None else Outcome.from_record(record, directory.log(attempt))
+
+
+def seal_success(directory: ExperimentDir, attempt: int) -> None:
+    """Finish what a minder was killed at: its record says that the attempt succeeded."""
+    write_json(directory.status, {"status": status.SUCCEEDED, "attempt": attempt})
+    write_atomic(directory.success, f"{attempt}\n")
+
+
+def record_missing_end(
+    directory: ExperimentDir, attempt: int, *, run: str, index: int | None, word: str, failure_class: str, error: str
+) -> Outcome:
+    """Write the record of an attempt whose minder could not: it was killed, or never started."""
+    began = os.stat(directory.log(attempt)).st_ctime
+    now = time.time()
+    record = {
+        "version": FORMAT_VERSION,
+        "run": run,
+        "attempt": attempt,
+        "index": index,
+        "status": word,
+        "failure_class": failure_class,
+        "error": error,
+        "where": None,
+        "started": timestamp(os.stat(directory.config_json).st_mtime),
+        "ended": timestamp(now),
+        "seconds": round(max(0.0, now - min(began, now)), 4),
+        "queued_seconds": None,
+        "host": os.uname().nodename,
+        "pid": None,
+        "exit_code": None,
+        "signal": None,
+        "start_method": None,
+        "gpus": [],
+        "peak_rss_bytes": None,
+        "cpu_seconds": None,
+        "code_hash": None,
+        "resumed_from": None,
+        "unread_keys": [],
+        "log": os.path.relpath(directory.log(attempt), directory.path),
+    }
+    write_json(directory.record(attempt), record)
+    write_json(directory.status, {"status": word, "attempt": attempt, "index": index})
+    return Outcome.from_record(record, directory.log(attempt))
+
+
+def interrupt_unfinished(directories: Iterable[ExperimentDir], run: str) -> None:
+    """Write the record of each last attempt that has none: its manager and its minder were killed together.
+
+    Only under the campaign's lock, when nothing runs.
+    """
+    for directory in directories:
+        attempt = last_attempt(directory)
+        if attempt and not os.path.exists(directory.record(attempt)):
+            index = (read_json(directory.status) or {}).get("index")
+            record_missing_end(
+                directory, attempt,
+                run=run, index=index, word=status.INTERRUPTED, failure_class=status.LOST,
+                error="its manager and the process that minded it were both killed",
+            )  # fmt: skip
+
+
+def running_pid(directory: ExperimentDir) -> int | None:
+    """The process id of the experiment that `status.json` says is running."""
+    view = read_json(directory.status) or {}
+    return view.get("pid") if view.get("status") == status.RUNNING else None

@@ -1,0 +1,144 @@
+"""A row per config, from files alone, and the two tables that a manager leaves: results.csv, failed_experiments.csv.
+
+    rows = result_rows(directory, digests, configs=None)
+    write_tables(directory, rows)
+
+A column that would bear one of the first five names, or a metric that bears a varying key's, gets `config.` or
+`result.` in front.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from configmill.config.encoding import canonical_json
+from configmill.files import read_json, write_atomic
+from configmill.protocol import status
+from configmill.protocol.layout import CampaignDir
+from configmill.store.experiments import read_state
+from configmill.store.lock import is_in_use
+
+COLUMNS = ("index", "digest", "status", "attempts", "seconds")
+FAILED_COLUMNS = (
+    "timestamp", "experiment_id", "config_name", "model_name", "error_message", "config_json"
+)  # fmt: skip
+
+
+class Row:
+    """One config's state: `config` its encoded JSON, None where it is on no disk yet."""
+
+    def __init__(self, index: int, digest: str, directory: CampaignDir, config: Any, *, in_use: bool) -> None:
+        self.index = index
+        self.digest = digest
+        self.dir = directory.experiment(digest)
+        state = read_state(self.dir, in_use=in_use)
+        self.status = state.status
+        self.attempts = state.attempts
+        self.record = state.record or {}
+        self.config = config if config is not None else read_json(self.dir.config_json)
+        self.result: dict[str, Any] = (read_json(self.dir.result) or {}) if self.status == status.SUCCEEDED else {}
+        self.flat_config = dict(_leaves(self.config or {}))
+
+
+def result_rows(
+    directory: CampaignDir, digests: Sequence[str], config_of: Callable[[int], Any] | None = None
+) -> list[Row]:
+    """A Row for each config of the list; `config_of(index)` gives its encoded config where it may not be on disk."""
+    in_use = is_in_use(directory)
+    return [
+        Row(index, digest, directory, config_of(index) if config_of else None, in_use=in_use)
+        for index, digest in enumerate(digests)
+    ]
+
+
+def latest_digests(directory: CampaignDir) -> list[str]:
+    """The identities of the configs that the last command's builder made, in the list's order; [] where none ran."""
+    for name in sorted((n for n in os.listdir(directory.runs) if n.endswith(".json")), reverse=True):
+        run = read_json(os.path.join(directory.runs, name))
+        if isinstance(run, dict) and run.get("experiments"):
+            return list(run["experiments"])
+    return []
+
+
+def varying_keys(rows: Iterable[Row]) -> list[str]:
+    """The dotted keys whose value isn't the same in every known config, in the order of their first appearance."""
+    known = [row.flat_config for row in rows if row.config is not None]
+    values: dict[str, set[str]] = {}
+    present: dict[str, int] = {}
+    for flat in known:
+        for key, value in flat.items():
+            values.setdefault(key, set()).add(canonical_json(value))
+            present[key] = present.get(key, 0) + 1
+    return [key for key in values if len(values[key]) > 1 or present[key] < len(known)]
+
+
+def to_records(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The rows as dicts of one set of columns: the fixed ones, what varies, the metrics. Missing values are None."""
+    keys = {key: f"config.{key}" if key in COLUMNS else key for key in varying_keys(rows)}
+    metrics = list(dict.fromkeys(name for row in rows for name, _ in _leaves(row.result)))
+    taken = {*COLUMNS, *keys.values()}
+    named = {metric: f"result.{metric}" if metric in taken else metric for metric in metrics}
+    records = []
+    for row in rows:
+        result = dict(_leaves(row.result))
+        fixed = (row.index, row.digest, row.status, row.attempts, row.record.get("seconds"))
+        record: dict[str, Any] = dict(zip(COLUMNS, fixed, strict=True))
+        record |= {column: _for_table(row.flat_config.get(key)) for key, column in keys.items()}
+        record |= {column: result.get(metric) for metric, column in named.items()}
+        records.append(record)
+    return records
+
+
+def write_tables(directory: CampaignDir, rows: Sequence[Row]) -> None:
+    """Write results.csv and failed_experiments.csv, atomically."""
+    records = to_records(rows)
+    _write_csv(directory.results_csv, list(records[0]) if records else list(COLUMNS), records)
+    failed = [_failed_record(row) for row in rows if row.status == status.FAILED]
+    _write_csv(directory.failed_csv, FAILED_COLUMNS, failed)
+
+
+def _failed_record(row: Row) -> dict[str, Any]:
+    flat = row.flat_config
+    return {
+        "timestamp": row.record.get("ended"),
+        "experiment_id": row.digest,
+        "config_name": flat.get("config_name", f"result_{row.index}"),
+        "model_name": _for_table(flat.get("model_name", flat.get("model.name", flat.get("model")))),
+        "error_message": f"{row.record.get('failure_class')}: {row.record.get('error')}",
+        "config_json": json.dumps(row.config, ensure_ascii=False),
+    }
+
+
+def _write_csv(path: str, columns: Sequence[str], records: Iterable[dict[str, Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(record[column]) for column in columns] for record in records)
+    write_atomic(path, text.getvalue())
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+
+
+def _leaves(value: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """The leaves of nested JSON with dotted keys; an encoded value ({"__type__": ...}) is a leaf."""
+    for key, item in value.items():
+        if isinstance(item, dict) and item and "__type__" not in item:
+            yield from _leaves(item, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", item
+
+
+def _for_table(value: Any) -> Any:
+    """An encoded value for the eye: a function by its name, a date as text."""
+    if isinstance(value, dict) and "__type__" in value:
+        for part in ("qualname", "value", "items", "name"):
+            if part in value:
+                return value[part]
+    return value

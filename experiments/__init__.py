@@ -1,0 +1,1 @@
+"""Experiments, one module or package a family. They import configmill, never the reverse."""
