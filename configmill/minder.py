@@ -18,14 +18,14 @@ import signal
 import sys
 import time
 
-from configmill.child.stub import Report, configure_logging, perform, print_error
-from configmill.files import write_atomic, write_json
+from configmill.child.record import make_record, write_end, write_status
+from configmill.child.stub import configure_logging, perform, print_error
 from configmill.measure.memory import oom_kills
 from configmill.processes import become_subreaper, die_with_parent, end_all_children, kill
-from configmill.protocol import FORMAT_VERSION, status
+from configmill.protocol import status
 from configmill.protocol.attempt import Attempt
 from configmill.protocol.orders import Orders
-from configmill.protocol.timestamps import timestamp
+from configmill.protocol.report import Report
 
 TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Minder:
             _run_experiment(self._attempt, self._orders, write_fd)
         os.close(write_fd)
         os.set_blocking(read_fd, False)
-        self._write_status(status.RUNNING, pid=self._pid)
+        write_status(self._dir, status.RUNNING, self._attempt.number, self._attempt.index, self._pid)
         return read_fd
 
     def _watch(self, report_fd: int, wakeup_fd: int) -> None:
@@ -188,44 +188,23 @@ class Minder:
 
     def _write_record(self, stray_cpu: float, stray_rss: int) -> None:
         assert self._end is not None
-        report = self._verdict()
-        succeeded = report.status == status.SUCCEEDED
-        number, directory = self._attempt.number, self._dir
-        record = {
-            "version": FORMAT_VERSION,
-            "run": self._orders.run,
-            "attempt": number,
-            "index": self._attempt.index,
-            "status": report.status,
-            "failure_class": report.failure_class,
-            "error": report.message,
-            "where": report.where,
-            "started": timestamp(self._started),
-            "ended": timestamp(self._ended),
-            "seconds": round(self._ended - self._started, 4),
-            "queued_seconds": round(self._orders.queued_seconds, 4),
-            "host": os.uname().nodename,
-            "pid": self._pid,
-            "exit_code": self._end.exit_code,
-            "signal": self._end.signal,
-            "start_method": self._orders.start_method,
-            "gpus": list(self._attempt.gpus),
-            "peak_rss_bytes": max(self._end.peak_rss_bytes, stray_rss),
-            "cpu_seconds": round(self._end.cpu_seconds + stray_cpu, 4),
-            "code_hash": report.code_hash,
-            "resumed_from": report.resumed_from,
-            "unread_keys": report.unread_keys,
-            "log": os.path.relpath(directory.log(number), directory.path),
-        }
-        write_json(directory.record(number), record)
-        self._write_status(report.status)
-        if succeeded:
-            # Last, so that it never tells of anything that isn't there; it alone decides a skip.
-            write_atomic(directory.success, f"{number}\n")
-
-    def _write_status(self, word: str, **more: Any) -> None:
-        view = {"status": word, "attempt": self._attempt.number, "index": self._attempt.index, **more}
-        write_json(self._dir.status, view)
+        record = make_record(
+            run=self._orders.run,
+            number=self._attempt.number,
+            index=self._attempt.index,
+            started=self._started,
+            ended=self._ended,
+            report=self._verdict(),
+            start_method=self._orders.start_method,
+            queued_seconds=self._orders.queued_seconds,
+            pid=self._pid,
+            exit_code=self._end.exit_code,
+            signal=self._end.signal,
+            gpus=self._attempt.gpus,
+            peak_rss_bytes=max(self._end.peak_rss_bytes, stray_rss),
+            cpu_seconds=self._end.cpu_seconds + stray_cpu,
+        )
+        write_end(self._dir, record)
 
     def _verdict(self) -> Report:
         """What became of the attempt, from what it reported, how it ended and what was asked of it."""
@@ -281,6 +260,7 @@ def _run_experiment(attempt: Attempt, orders: Orders, report_fd: int) -> None:
     sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     faulthandler.enable(file=2)
     sys.argv = [attempt.target]
+    sys.path += [entry for entry in orders.search_path if entry not in sys.path]
     configure_logging(orders.log_level)
     report = perform(attempt)
     if report.error is not None:

@@ -77,7 +77,7 @@ def processes_with_environment(entries: Iterable[str]) -> list[int]:
 
 
 def start_time(pid: int) -> int | None:
-    """When `pid` started, in clock ticks since boot: with the pid it names a process for good. None: no such process."""
+    """When `pid` started, in clock ticks since boot: with the pid it names a process for good. None: it doesn't run."""
     stat = _stat_fields(pid)
     return None if stat is None or stat[0] == b"Z" else int(stat[19])
 

@@ -5,7 +5,8 @@
     target.py      the experiment's function, found by its name
     context.py     what user code calls while it runs: log_metrics, save_checkpoint, load_checkpoint
     results.py     what user code returns or logs, as JSON
-    failures.py    an exception, as a class of failure and a place in user code
+    failures.py    an exception, as a class of failure
+    record.py      the record of an attempt, and how it is written
 
 It imports only `config`, `measure`, `protocol`, `files` and `errors`: a cold start pays for nothing else.
 """

@@ -1,4 +1,4 @@
-"""An exception of user code, as a class of failure, one line of text and a place in user code.
+"""An exception of user code, as a class of failure and one line of text.
 
 Classes of other packages are told by their names along the MRO: importing them to compare would cost every cold
 start, and where they are not imported they can't have been raised.
@@ -6,18 +6,10 @@ start, and where they are not imported they can't have been raised.
 
 from __future__ import annotations
 
-import os
-import sys
-
 from configmill.errors import ConfigDriftError
 from configmill.protocol import status
 
-TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
-if TYPE_CHECKING:
-    from types import TracebackType
-
 MAX_ERROR_LENGTH = 2000
-_OWN_DIR = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 #: Exceptions by module and name, any of which in the MRO decides; the first match in this order wins.
 _CLASS_OF_EXCEPTION = {
@@ -41,7 +33,12 @@ _CLASS_OF_EXCEPTION = {
     "builtins.OSError": status.IO,
 }
 #: How device memory errors read where they come as a plain RuntimeError.
-_GPU_MEMORY_PHRASES = ("CUDA out of memory", "CUDA error: out of memory", "HIP out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+_GPU_MEMORY_PHRASES = (
+    "CUDA out of memory",
+    "CUDA error: out of memory",
+    "HIP out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 
 
 def failure_class_of(error: BaseException) -> str:
@@ -66,33 +63,3 @@ def describe(error: BaseException) -> str:
     first_line = next((line for line in message.splitlines() if line.strip()), "")
     text = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
     return text[:MAX_ERROR_LENGTH]
-
-
-def last_user_frame(traceback: TracebackType | None, project_dir: str) -> str | None:
-    """The innermost frame in the user's project, `file:line in function`; outside of it where there is none there."""
-    in_project, elsewhere = None, None
-    project = os.path.join(os.path.realpath(project_dir), "")
-    while traceback is not None:
-        code = traceback.tb_frame.f_code
-        path = os.path.abspath(code.co_filename)
-        place = f"{path}:{traceback.tb_lineno} in {code.co_name}"
-        if not path.startswith(_OWN_DIR + os.sep) and not code.co_filename.startswith("<frozen "):
-            elsewhere = place
-            if os.path.realpath(path).startswith(project) and not _is_installed(path):
-                in_project = place
-        traceback = traceback.tb_next
-    return in_project or elsewhere
-
-
-def without_own_frames(traceback: TracebackType | None) -> TracebackType | None:
-    """`traceback` from the first frame that isn't Configmill's on; all of it where every frame is."""
-    inner = traceback
-    while inner is not None and inner.tb_frame.f_code.co_filename.startswith(_OWN_DIR + os.sep):
-        inner = inner.tb_next
-    return inner or traceback
-
-
-def _is_installed(path: str) -> bool:
-    """Whether `path` is a library's: a virtual environment often lies inside the project."""
-    prefixes = {os.path.join(prefix, "lib", "") for prefix in (sys.prefix, sys.base_prefix)}
-    return "site-packages" in path or any(path.startswith(prefix) for prefix in prefixes)

@@ -1,6 +1,6 @@
 """The config of this process, built again from the environment and held against what the manager recorded.
 
-    config = get_config_from_env()      # in a notebook or an experiment; None by hand
+config = get_config_from_env()      # in a notebook or an experiment; None by hand
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
+from configmill.child.target import load_script
 from configmill.config import Config, ConfigMeta
 from configmill.config.builder import build
 from configmill.config.encoding import encode
@@ -39,6 +40,7 @@ def put_first_on_path(project_dir: str) -> None:
 
 def rebuild_config(attempt: Attempt) -> Config:
     """Build the attempt's config, check it, and hand it out read-only."""
+    load_script(attempt.target)  # saved configs may hold functions of it
     configs = build(attempt.config_builder)
     if attempt.index >= len(configs):
         raise ConfigDriftError(

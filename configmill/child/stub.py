@@ -7,21 +7,21 @@ The minder calls it in the process it forked; `run_experiment_stub.py` calls it 
 
 from __future__ import annotations
 
-import json
 import logging
 import signal
 import sys
-import traceback
 
 from configmill.child.context import resumed_from
-from configmill.child.failures import describe, failure_class_of, last_user_frame, without_own_frames
+from configmill.child.failures import describe, failure_class_of
 from configmill.child.rebuild import put_first_on_path, rebuild_config
 from configmill.child.results import result_to_jsonable
 from configmill.child.target import load_target
+from configmill.config.frames import last_user_frame, user_traceback
 from configmill.errors import ConfigmillError, Terminated
 from configmill.files import write_json
 from configmill.measure.provenance import code_hash
 from configmill.protocol import status
+from configmill.protocol.report import Report
 
 TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
 if TYPE_CHECKING:
@@ -35,41 +35,6 @@ LOG_FORMAT = "%(asctime)s %(name)s %(levelname)s %(message)s"
 
 #: Keys that the manager reads, not the experiment.
 _MANAGERS_KEY = "resources"
-
-
-class Report:
-    """What the experiment's process tells its minder before it exits."""
-
-    def __init__(
-        self,
-        status: str,
-        *,
-        failure_class: str | None = None,
-        message: str | None = None,
-        where: str | None = None,
-        error: BaseException | None = None,
-        unread_keys: list[str] | None = None,
-        resumed_from: int | None = None,
-        code_hash: str | None = None,
-    ) -> None:
-        self.status = status
-        self.failure_class = failure_class
-        self.message = message
-        self.where = where
-        #: The exception itself; stays in this process.
-        self.error = error
-        self.unread_keys = unread_keys or []
-        self.resumed_from = resumed_from
-        self.code_hash = code_hash
-
-    def to_json(self) -> str:
-        """As text that `from_json` reads, without the exception."""
-        return json.dumps({name: value for name, value in vars(self).items() if name != "error"})
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Report:
-        """The report that `to_json` wrote."""
-        return cls(**json.loads(text))
 
 
 class _Termination:
@@ -102,8 +67,9 @@ def perform(attempt: Attempt) -> Report:
     try:
         termination.listen()
         put_first_on_path(attempt.project_dir)
+        function = load_target(attempt.target)
         config = rebuild_config(attempt)
-        result = load_target(attempt.target)(config)
+        result = function(config)
         termination.close()
         if termination.asked:
             raise Terminated("it went on after it was told to end, and returned")
@@ -111,20 +77,18 @@ def perform(attempt: Attempt) -> Report:
         report = Report(status.SUCCEEDED, unread_keys=_unread_keys(config))
     except BaseException as error:  # SystemExit and KeyboardInterrupt included: none of them is a success
         termination.close()
-        report = _failure_report(error, attempt.project_dir)
+        report = _failure_report(error)
     report.resumed_from = resumed_from()
     report.code_hash = code_hash(attempt.project_dir)
     return report
 
 
-def _failure_report(error: BaseException, project_dir: str) -> Report:
-    where = last_user_frame(error.__traceback__, project_dir)
-    if isinstance(error, Terminated):
+def _failure_report(error: BaseException) -> Report:
+    where = last_user_frame(error)
+    if isinstance(error, KeyboardInterrupt):  # Terminated is one
         return Report(status.INTERRUPTED, message=describe(error), where=where, error=error)
     message = f"the experiment called sys.exit({error.code!r})" if isinstance(error, SystemExit) else describe(error)
-    return Report(
-        status.FAILED, failure_class=failure_class_of(error), message=message, where=where, error=error
-    )
+    return Report(status.FAILED, failure_class=failure_class_of(error), message=message, where=where, error=error)
 
 
 def _save_result(attempt: Attempt, result: Any) -> None:
@@ -141,4 +105,4 @@ def print_error(error: BaseException) -> None:
     if isinstance(error, ConfigmillError):
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
     else:
-        traceback.print_exception(type(error), error, without_own_frames(error.__traceback__))
+        print(user_traceback(error), end="", file=sys.stderr)

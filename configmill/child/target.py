@@ -20,7 +20,7 @@ MAIN_AS_MODULE = "__mp_main__"
 def load_target(target: str) -> Callable[[Any], Any]:
     """Import the target's module and return its function. Raises ConfigmillError where it isn't there."""
     module_name, _, qualified_name = target.rpartition(":")
-    module = _load_script(module_name) if module_name.endswith(".py") else _import(module_name)
+    module = load_script(target) or _import(module_name)
     found: Any = module
     for name in qualified_name.split("."):
         try:
@@ -35,12 +35,13 @@ def load_target(target: str) -> Callable[[Any], Any]:
     return function
 
 
-def _import(name: str) -> ModuleType:
-    __import__(name)
-    return sys.modules[name]
-
-
-def _load_script(path: str) -> ModuleType:
+def load_script(target: str) -> ModuleType | None:
+    """The script of a target that is a function of one, loaded once as a module; None for any other target."""
+    path = target.rpartition(":")[0]
+    if not path.endswith(".py"):
+        return None
+    if MAIN_AS_MODULE in sys.modules:
+        return sys.modules[MAIN_AS_MODULE]
     from importlib.util import module_from_spec, spec_from_file_location  # only for scripts: 1 ms
 
     spec = spec_from_file_location(MAIN_AS_MODULE, path)
@@ -50,3 +51,8 @@ def _load_script(path: str) -> ModuleType:
     sys.modules[MAIN_AS_MODULE] = module
     spec.loader.exec_module(module)
     return module
+
+
+def _import(name: str) -> ModuleType:
+    __import__(name)
+    return sys.modules[name]

@@ -21,6 +21,11 @@ INTERRUPTED = 130
 
 def exit_with(command: Callable[[Sequence[str]], int]) -> NoReturn:
     """Run `command` on the process's arguments and exit with its code, or with that of what it raised."""
+    sys.exit(exit_code_of(command))
+
+
+def exit_code_of(command: Callable[[Sequence[str]], int]) -> int:
+    """The exit code that `command` returns, or that what it raised stands for; says on stderr what went wrong."""
     try:
         code = command(sys.argv[1:])
         sys.stdout.flush()
@@ -35,7 +40,7 @@ def exit_with(command: Callable[[Sequence[str]], int]) -> NoReturn:
         code = 1
     except Exception:  # the last resort: whatever it is, the user gets a file to send and code 3
         code = _bug()
-    sys.exit(code)
+    return code
 
 
 def _usage_error(error: UsageError) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
 from collections.abc import Sequence
@@ -14,9 +13,7 @@ from configmill.config.overrides import parse_overrides
 from configmill.errors import UsageError
 from configmill.plan.selection import parse_indices
 from configmill.plan.targets import resolve_target
-from configmill.protocol.request import DEFAULT_GRACE, DEFAULT_RETRY_BACKOFF, RunRequest, Selection
-
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+from configmill.protocol.request import DEFAULT_GRACE, DEFAULT_RETRY_BACKOFF, LOG_LEVELS, RunRequest, Selection
 
 EXIT_CODES = """\
 exit codes:
@@ -92,8 +89,7 @@ def add_safety_and_output(parser: Parser) -> None:
 
 def to_request(given: argparse.Namespace) -> RunRequest:
     """The request that the parsed options make. Raises UsageError."""
-    project_dir = os.getcwd()
-    sys.path[:] = [project_dir, *(entry for entry in sys.path if entry not in ("", project_dir))]
+    project_dir = search_from_here()
     _refuse_contradictions(given)
     parse_call(given.config_builder)
     return RunRequest(
@@ -105,18 +101,48 @@ def to_request(given: argparse.Namespace) -> RunRequest:
         selection=_selection(given),
         incremental=not given.no_incremental,
         num_retries=whole_number("--num_retries", given.num_retries),
-        retry_backoff=_seconds("--retry_backoff", given.retry_backoff),
-        timeout=None if given.timeout is None else _seconds("--timeout", given.timeout, above_zero=True),
+        retry_backoff=number("--retry_backoff", given.retry_backoff),
+        timeout=None if given.timeout is None else number("--timeout", given.timeout),
         abort_on_error=given.abort_on_error,
         overrides=parse_overrides(given.set),
         clean_dst_dir=given.clean_dst_dir,
         confirmed=given.no_confirm,
         dry_run=given.dry_run,
-        grace=_seconds("--grace", given.grace),
+        grace=number("--grace", given.grace),
         start_method=given.start_method,
-        log_level=log_level(given.log_level),
+        log_level=given.log_level.upper(),
         command=tuple(sys.argv),
     )
+
+
+def foreground_request(given: argparse.Namespace) -> RunRequest:
+    """The request of one experiment in the foreground. Raises UsageError."""
+    project_dir = search_from_here()
+    parse_call(given.config_builder)
+    index = whole_number("--config_idx", given.config_idx)
+    return RunRequest(
+        config_builder=given.config_builder,
+        target=resolve_target(given.experiment_builder),
+        dst_dir=absolute_dst_dir(given.dst_dir),
+        project_dir=project_dir,
+        selection=Selection(indices=(index,), text=f"--config_idx {given.config_idx}"),
+        overrides=parse_overrides(given.set),
+        start_method="foreground",
+        log_level=given.log_level.upper(),
+        command=tuple(sys.argv),
+    )
+
+
+def search_from_here() -> str:
+    """Have modules found from the current directory first, as experiments will; returns it.
+
+    Python puts the script's own directory first, where experiments must not find anything.
+    """
+    project_dir = os.getcwd()
+    if sys.path and sys.path[0] == os.path.dirname(os.path.realpath(sys.argv[0])):
+        del sys.path[0]
+    sys.path[:] = [project_dir, *(entry for entry in sys.path if entry not in ("", project_dir))]
+    return project_dir
 
 
 def absolute_dst_dir(given: str) -> str:
@@ -133,11 +159,12 @@ def whole_number(flag: str, given: str) -> int:
     return int(given)
 
 
-def log_level(given: str) -> str:
-    """`given` as the name of a level. Raises UsageError."""
-    if given.upper() not in LOG_LEVELS:
-        raise UsageError(f"--log_level {given!r} is no level. Give one of {', '.join(LOG_LEVELS)}.")
-    return given.upper()
+def number(flag: str, given: str) -> float:
+    """`given` as a number; whether it is in range is the request's to say. Raises UsageError."""
+    try:
+        return float(given)
+    except ValueError:
+        raise UsageError(f"{flag} {given!r} is no number. Give one, such as {flag} 2.5.") from None
 
 
 def _refuse_contradictions(given: argparse.Namespace) -> None:
@@ -172,14 +199,3 @@ def _selection(given: argparse.Namespace) -> Selection:
         start = whole_number("--start_from_index", given.start_from_index)
         return Selection(start=start, text=f"--start_from_index {given.start_from_index}")
     return Selection()
-
-
-def _seconds(flag: str, given: str, *, above_zero: bool = False) -> float:
-    try:
-        value = float(given)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or value < 0 or (above_zero and value == 0):
-        least = "above 0" if above_zero else "from 0"
-        raise UsageError(f"{flag} {given!r} is no number {least}. Give one, such as {flag} 2.5.")
-    return value

@@ -1,4 +1,4 @@
-"""argparse, as Configmill's commands use it: `--num_threads` and `--num-threads` are one flag, errors are UsageErrors."""
+"""argparse, as Configmill's commands use it: flags with `_` or `-`, errors as UsageErrors."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from configmill.cli.options import (
 )
 from configmill.cli.parser import Parser
 from configmill.errors import UsageError
-from configmill.manager.run import plan_only, run
+from configmill.manager.run import dry_run, run
 from configmill.protocol.attempt import is_inside_experiment
 from configmill.protocol.request import RunRequest
 from configmill.protocol.summary import Summary
@@ -72,23 +72,11 @@ def _run(request: RunRequest, out: TextIO) -> Summary:
 
 
 def _dry_run(request: RunRequest, out: TextIO) -> Summary:
-    plan, decisions = plan_only(request)
+    summary, decisions = dry_run(request)
+    for warning in summary.warnings:
+        print(f"note: {warning}", file=out)
     print_dry_run(request, decisions, out)
-    num_to_run = sum(decision.runs for decision in decisions)
-    return Summary(
-        run="",
-        dst_dir=request.dst_dir,
-        total=len(plan.configs),
-        selected=len(decisions),
-        succeeded=0,
-        skipped=len(decisions) - num_to_run,
-        failed=0,
-        interrupted=0,
-        not_started=num_to_run,
-        seconds=0.0,
-        warnings=tuple(plan.warnings),
-        dry_run=True,
-    )
+    return summary
 
 
 def _ask_before_cleaning(path: str) -> bool:

@@ -7,25 +7,31 @@ output is on the screen, not in the attempt's log. An exception is recorded and 
 
 from __future__ import annotations
 
+import logging
 import os
+import resource
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
-from configmill.child.stub import Report, configure_logging, perform
-from configmill.cli.exits import exit_with
-from configmill.cli.options import EXIT_CODES, add_what, foreground_request, log_level, whole_number
+from configmill.child.record import make_record, write_end, write_status
+from configmill.child.stub import LOG_FORMAT, perform
+from configmill.cli.exits import INTERRUPTED, exit_code_of
+from configmill.cli.options import EXIT_CODES, add_what, foreground_request
 from configmill.cli.parser import Parser
+from configmill.config.encoding import encode
 from configmill.config.overrides import overrides_to_json
-from configmill.errors import ConfigmillError, Terminated, UsageError
+from configmill.errors import ConfigmillError, UsageError
+from configmill.manager.run_record import RunRecord
 from configmill.plan.plan import make_plan
 from configmill.protocol import status
 from configmill.protocol.attempt import Attempt, is_inside_experiment
 from configmill.protocol.layout import CampaignDir
-from configmill.protocol.request import RunRequest, Selection
+from configmill.protocol.report import Report
+from configmill.protocol.request import RunRequest
 from configmill.store.campaign import open_campaign
-from configmill.store.experiments import begin_attempt, finish_attempt
+from configmill.store.experiments import begin_attempt
+from configmill.store.tables import result_rows, write_tables
 
 DESCRIPTION = """\
 Run one experiment of a list in the foreground, in this process: breakpoint() and pdb work in it, and what it prints is
@@ -38,4 +44,86 @@ on the terminal. It counts as an attempt.
 
 def main() -> None:
     """The command."""
-    exit_with(command)
+    raised: list[BaseException] = []
+    code = exit_code_of(lambda arguments: command(arguments, raised))
+    if raised and not isinstance(raised[0], ConfigmillError | SystemExit):
+        raise raised[0]
+    sys.exit(code)
+
+
+def command(arguments: Sequence[str], raised: list[BaseException]) -> int:
+    """Parse, run, report; returns the exit code and adds what user code raised to `raised`."""
+    parser = Parser("run_experiment_stub.py", DESCRIPTION, EXIT_CODES)
+    add_what(parser)
+    group = parser.add_argument_group("which of them, and how")
+    group.add_argument("--config_idx", metavar="I", required=True, help="the config at this index (from 0)")
+    group.add_argument("--log_level", metavar="LEVEL", default="INFO", help="DEBUG, INFO, WARNING, ERROR or CRITICAL")
+    given = parser.parse(arguments)
+    if is_inside_experiment():
+        raise UsageError(
+            "run_experiment_stub.py was called from inside an experiment. Call the experiment's function instead."
+        )
+    request = foreground_request(given)
+    plan = make_plan(request)
+    directory = CampaignDir(request.dst_dir)
+    with open_campaign(directory, request.target) as campaign, RunRecord(directory, request, plan.digests) as record:
+        index = plan.selected[0]
+        digest = plan.digests[index]
+        number = begin_attempt(directory.experiment(digest), plan.config(index))
+        campaign.link(index, digest)
+        report = _perform(_attempt(request, index, digest, number), record.run)
+        write_tables(directory, result_rows(directory, plan.digests, lambda i: encode(plan.config(i))))
+    if report.error is not None:
+        raised.append(report.error)
+    print(f"{report.status}: {directory.experiment(digest).path}", file=sys.stderr)
+    return _EXIT_CODES[report.status]
+
+
+_EXIT_CODES = {status.SUCCEEDED: 0, status.FAILED: 1, status.INTERRUPTED: INTERRUPTED}
+
+
+def _attempt(request: RunRequest, index: int, digest: str, number: int) -> Attempt:
+    return Attempt(
+        config_builder=request.config_builder,
+        index=index,
+        dst_dir=request.dst_dir,
+        target=request.target,
+        digest=digest,
+        overrides=overrides_to_json(request.overrides),
+        number=number,
+        project_dir=request.project_dir,
+    )
+
+
+def _perform(attempt: Attempt, run: str) -> Report:
+    """Run the experiment here, and leave the record that a minder would."""
+    os.environ.update(attempt.to_env())
+    _log_to_terminal_and(attempt.dir.log(attempt.number))
+    write_status(attempt.dir, status.RUNNING, attempt.number, attempt.index, os.getpid())
+    started = time.time()
+    report = perform(attempt)
+    if report.status == status.INTERRUPTED:
+        report.failure_class = status.CANCELLED
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    record = make_record(
+        run=run,
+        number=attempt.number,
+        index=attempt.index,
+        started=started,
+        ended=time.time(),
+        report=report,
+        start_method="foreground",
+        pid=os.getpid(),
+        peak_rss_bytes=usage.ru_maxrss * 1024,
+        cpu_seconds=usage.ru_utime + usage.ru_stime,
+    )
+    write_end(attempt.dir, record)
+    return report
+
+
+def _log_to_terminal_and(path: str) -> None:
+    """Configure logging as an experiment sees it, and keep it in the attempt's log; the terminal has the rest."""
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("Run in the foreground: what it printed went to the terminal; here is what it logged.\n")
+    in_file = logging.FileHandler(path, encoding="utf-8")
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, handlers=[logging.StreamHandler(), in_file])

@@ -1,8 +1,8 @@
 """The registry: how values that JSON has no type for are encoded and decoded, in one place.
 
 An encoder is looked up by the exact type's name (`ENCODERS`, so that nothing is imported for types nobody uses), then
-by family (`FAMILIES`); plain JSON values, lists, dicts and Configs are `encoding`'s own. A decoder by the "__type__" it wrote (`DECODERS`). How each is written is in `codecs_builtin`,
-`codecs_code`, `codecs_objects` and `codecs_science`.
+by family (`FAMILIES`); a decoder by the "__type__" it wrote (`DECODERS`). JSON's own values, lists, dicts and Configs
+are `encoding`'s affair. How each is written is in `codecs_builtin`, `codecs_code`, `codecs_objects`, `codecs_science`.
 
     find_encoder((1, 2), "model.shape")((1, 2), walk) == {"__type__": "tuple", "items": [1, 2]}
 """

@@ -1,7 +1,7 @@
 """How values of numpy, pandas and torch become JSON, and back.
 
 `codecs` says which type goes where. None of the libraries is imported to encode: a value of theirs shows that it is
-loaded. Tensors and DataFrames are data, not parameters: they have no encoding.
+loaded; what is decoded imports them by name, since a cold start must not depend on them. Tensors and DataFrames are data, not parameters: they have no encoding.
 
     encode_numpy_scalar(numpy.float32(0.5), walk) == {"__type__": "numpy.scalar", "dtype": "<f4", "base64": "AAAAPw=="}
 """
@@ -10,6 +10,7 @@ loaded. Tensors and DataFrames are data, not parameters: they have no encoding.
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable
 
@@ -38,7 +39,7 @@ def encode_array(value: Any, walk: Walk) -> Encoded:
 
 
 def decode_array(encoded: Encoded, decode: Decode) -> Any:
-    import numpy
+    numpy: Any = importlib.import_module("numpy")
 
     flat = numpy.frombuffer(from_base64(encoded["base64"]), _decode_dtype(encoded, decode))
     return flat.reshape(encoded["shape"]).copy()
@@ -51,13 +52,13 @@ def _encode_dtype(dtype: Any, value: Any, walk: Walk) -> Any:
 
 
 def _field_types(dtype: Any) -> Any:
-    import numpy
+    numpy: Any = importlib.import_module("numpy")
 
     return numpy.lib.format.dtype_to_descr(dtype)
 
 
 def _decode_dtype(encoded: Encoded, decode: Decode) -> Any:
-    import numpy
+    numpy: Any = importlib.import_module("numpy")
 
     return numpy.lib.format.descr_to_dtype(decode(encoded["dtype"]))
 
@@ -73,7 +74,7 @@ def encode_numpy_scalar(value: Any, walk: Walk) -> Encoded:
 
 
 def decode_numpy_scalar(encoded: Encoded, decode: Decode) -> Any:
-    import numpy
+    numpy: Any = importlib.import_module("numpy")
 
     return numpy.frombuffer(from_base64(encoded["base64"]), _decode_dtype(encoded, decode))[0]
 
@@ -93,14 +94,14 @@ def decode_numpy_dtype(encoded: Encoded, decode: Decode) -> Any:
 
 def encode_ufunc(value: Any, walk: Walk) -> Encoded:
     """Only numpy's own: a ufunc made by frompyfunc has no name to find it by."""
-    numpy: Any = sys.modules["numpy"]
-    if getattr(numpy, value.__name__, None) is not value:
-        raise unstable_value(value, walk.key, f"the ufunc {value.__name__!r} isn't one of numpy's own")
-    return {"__type__": "numpy.ufunc", "name": value.__name__}
+    name = str(value.__name__)
+    if getattr(sys.modules["numpy"], name, None) is not value:
+        raise unstable_value(value, walk.key, f"the ufunc {name!r} isn't one of numpy's own")
+    return {"__type__": "numpy.ufunc", "name": name}
 
 
 def decode_ufunc(encoded: Encoded, decode: Decode) -> Any:
-    import numpy
+    numpy: Any = importlib.import_module("numpy")
 
     return getattr(numpy, encoded["name"])
 
@@ -118,8 +119,8 @@ def encode_timestamp(value: Any, walk: Walk) -> Encoded:
 
 
 def decode_timestamp(encoded: Encoded, decode: Decode) -> Any:
-    import numpy
-    import pandas  # type: ignore[import-untyped,unused-ignore]  # has no types of its own
+    numpy: Any = importlib.import_module("numpy")
+    pandas: Any = importlib.import_module("pandas")
 
     value = pandas.Timestamp(numpy.datetime64(encoded["value"], encoded["unit"]))
     return value if encoded["tz"] is None else value.tz_localize("UTC").tz_convert(encoded["tz"])
@@ -135,8 +136,8 @@ def encode_timedelta(value: Any, walk: Walk) -> Encoded:
 
 
 def decode_timedelta(encoded: Encoded, decode: Decode) -> Any:
-    import numpy
-    import pandas  # type: ignore[import-untyped,unused-ignore]  # has no types of its own
+    numpy: Any = importlib.import_module("numpy")
+    pandas: Any = importlib.import_module("pandas")
 
     return pandas.Timedelta(numpy.timedelta64(encoded["value"], encoded["unit"]))
 
@@ -146,7 +147,7 @@ def encode_nat(value: Any, walk: Walk) -> Encoded:
 
 
 def decode_nat(encoded: Encoded, decode: Decode) -> Any:
-    import pandas  # type: ignore[import-untyped,unused-ignore]  # has no types of its own
+    pandas: Any = importlib.import_module("pandas")
 
     return pandas.NaT
 
@@ -156,7 +157,7 @@ def encode_torch_dtype(value: Any, walk: Walk) -> Encoded:
 
 
 def decode_torch_dtype(encoded: Encoded, decode: Decode) -> Any:
-    import torch  # type: ignore[import-not-found,unused-ignore]  # an extra
+    torch: Any = importlib.import_module("torch")
 
     return getattr(torch, encoded["value"].removeprefix("torch."))
 
@@ -166,6 +167,6 @@ def encode_torch_device(value: Any, walk: Walk) -> Encoded:
 
 
 def decode_torch_device(encoded: Encoded, decode: Decode) -> Any:
-    import torch  # type: ignore[import-not-found,unused-ignore]  # an extra
+    torch: Any = importlib.import_module("torch")
 
     return torch.device(encoded["value"])

@@ -124,8 +124,10 @@ class ConfigList(Sequence["Config"]):
 
         Raises UsageError where pandas isn't installed.
         """
+        import importlib
+
         try:
-            import pandas  # type: ignore[import-untyped,unused-ignore]  # has no types of its own
+            pandas = importlib.import_module("pandas")  # by name: nothing here depends on it
         except ImportError:
             raise UsageError("A table of configs needs pandas. Install it: pip install pandas.") from None
         keys, rows = self._varying_leaves()
@@ -150,7 +152,7 @@ def as_config_list(built: object, subject: str = "Got") -> ConfigList:
         entries = [_checked(index, entry, subject) for index, entry in enumerate(_iterated(built, subject))]
         configs = ConfigList.lazy(len(entries), lambda index: _adopted(index, entries[index], subject))
     elif isinstance(built, Sequence) and not isinstance(built, (str, bytes)):
-        configs = ConfigList.lazy(len(built), lambda index: _adopted(index, built[index], subject))
+        configs = ConfigList.lazy(len(built), lambda index: _adopted(index, _taken(built, index, subject), subject))
     else:
         configs = ConfigList([_checked(i, entry, subject) for i, entry in enumerate(_iterated(built, subject))])
     if not len(configs):
@@ -177,6 +179,19 @@ def _checked(index: int, entry: Any, subject: str) -> Any:
             "Make every entry a mapping, a dataclass, or a pydantic, OmegaConf or ml_collections config."
         )
     return entry
+
+
+def _taken(built: Sequence[Any], index: int, subject: str) -> Any:
+    try:
+        return built[index]
+    except Exception as error:  # a lazy sequence of the user's own
+        from configmill.config.frames import last_user_frame, user_traceback
+
+        raise UsageError(
+            f"{subject} a list whose entry {index} raised {type(error).__name__}: {error} ({last_user_frame(error)}). "
+            "Correct it there.",
+            user_traceback=user_traceback(error),
+        ) from error
 
 
 def _adopted(index: int, entry: Any, subject: str) -> Config:

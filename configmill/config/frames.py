@@ -21,9 +21,10 @@ _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}"
 def last_user_frame(error: BaseException) -> str | None:
     """Return "file:line in function" of the innermost frame that is neither Configmill's nor a library's.
 
-    Where there is none: of the innermost frame outside Configmill; of a SyntaxError, the place of the error; else None.
+    Where there is none: of the innermost frame outside Configmill; else None. Of a SyntaxError in a file, the
+    place of the error.
     """
-    if isinstance(error, SyntaxError) and error.filename and error.filename != "<unknown>":
+    if isinstance(error, SyntaxError) and error.filename and os.path.isfile(error.filename):
         return f"{error.filename}:{error.lineno}"
     user_frame = outer_frame = None
     step: TracebackType | None = error.__traceback__

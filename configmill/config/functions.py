@@ -4,7 +4,7 @@ A function is its module, qualified name, code, closure and defaults. Line numbe
 and white space don't count; constants count as values, since a docstring shifts their indexes. What it calls, and
 the globals that it reads, count by name only. The digest holds within one minor version of Python.
 
-    code_token(compile("x = 1", "a.py", "exec")) == code_token(compile("# x\\n'''doc'''\\nx = 1", "b.py", "exec"))
+    code_token(compile("x = 1", "a.py", "exec")) == code_token(compile("'documented'; x = 1", "b.py", "exec"))
 """
 
 from __future__ import annotations

@@ -97,7 +97,13 @@ class ColdLauncher:
 
     def start(self, attempt: Attempt, limits: Limits) -> Minder:
         """Start the attempt, whose directory exists. Raises OSError where no process can be had."""
-        orders = Orders(**vars(limits), start_method="cold", lock_fd=self._lock_fd, lifeline_fd=self._lifeline_read)
+        orders = Orders(
+            **vars(limits),
+            start_method="cold",
+            lock_fd=self._lock_fd,
+            lifeline_fd=self._lifeline_read,
+            search_path=[entry for entry in sys.path if entry],
+        )
         optimisation = ["-" + "O" * sys.flags.optimize] if sys.flags.optimize else []
         # -P: neither the current directory nor anything else gets onto sys.path behind the stub's back.
         command = [sys.executable, "-P", *optimisation, "-c", _PROGRAM, orders.to_json()]

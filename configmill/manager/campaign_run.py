@@ -19,6 +19,7 @@ from configmill.protocol import status
 from configmill.protocol.attempt import Attempt
 from configmill.protocol.events import Event, Finished, Started, Stopping
 from configmill.protocol.outcome import Outcome
+from configmill.protocol.report import Report
 from configmill.protocol.request import RunRequest
 from configmill.schedule.queue import Job, Queue
 from configmill.schedule.retry import RetryPolicy
@@ -130,7 +131,8 @@ class CampaignRun:
         try:
             minder = self._launcher.start(attempt, self._limits(job))
         except OSError as error:
-            return self._record_end(attempt, status.FAILED, status.IO, f"no process could be started: {error}")
+            why = f"no process could be started: {error}"
+            return self._record_end(attempt, Report(status.FAILED, failure_class=status.IO, message=why))
         self._wait(minder)
         outcome = read_outcome(attempt.dir, attempt.number)
         if outcome is None:
@@ -179,13 +181,11 @@ class CampaignRun:
 
     def _lost(self, attempt: Attempt, minder: Minder) -> Outcome:
         if self._stops:
-            return self._record_end(attempt, status.INTERRUPTED, status.CANCELLED, "it was told to end")
-        return self._record_end(
-            attempt, status.FAILED, status.LOST, f"the process that minded it ended before its time ({minder.end})"
-        )
+            report = Report(status.INTERRUPTED, failure_class=status.CANCELLED, message="it was told to end")
+        else:
+            why = f"the process that minded it ended before its time ({minder.end})"
+            report = Report(status.FAILED, failure_class=status.LOST, message=why)
+        return self._record_end(attempt, report)
 
-    def _record_end(self, attempt: Attempt, word: str, failure_class: str, error: str) -> Outcome:
-        return record_missing_end(
-            attempt.dir, attempt.number,
-            run=self._run, index=attempt.index, word=word, failure_class=failure_class, error=error,
-        )  # fmt: skip
+    def _record_end(self, attempt: Attempt, report: Report) -> Outcome:
+        return record_missing_end(attempt.dir, attempt.number, report, run=self._run, index=attempt.index)

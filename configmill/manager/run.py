@@ -1,6 +1,6 @@
 """From a RunRequest to a Summary: the one loop behind every command and the Python API.
 
-    summary = run(request, on_event=print)
+summary = run(request, on_event=print)
 """
 
 from __future__ import annotations
@@ -73,11 +73,27 @@ def run(
     return summary
 
 
-def plan_only(request: RunRequest, configs: ConfigList | None = None) -> tuple[Plan, list[Decision]]:
-    """What `run` would do and why, for a dry run: touches nothing."""
+def dry_run(request: RunRequest, configs: ConfigList | None = None) -> tuple[Summary, list[Decision]]:
+    """What `run` would do and why; touches nothing."""
     plan = make_plan(request, configs)
     directory = CampaignDir(request.dst_dir)
-    return plan, decide(plan, directory, incremental=request.incremental, clean=request.clean_dst_dir)
+    decisions = decide(plan, directory, incremental=request.incremental, clean=request.clean_dst_dir)
+    num_to_run = sum(decision.runs for decision in decisions)
+    summary = Summary(
+        run="",
+        dst_dir=request.dst_dir,
+        total=len(plan.configs),
+        selected=len(decisions),
+        succeeded=0,
+        skipped=len(decisions) - num_to_run,
+        failed=0,
+        interrupted=0,
+        not_started=num_to_run,
+        seconds=0.0,
+        warnings=tuple(plan.warnings),
+        dry_run=True,
+    )
+    return summary, decisions
 
 
 def _save_given(directory: CampaignDir, run: str, configs: ConfigList) -> str:

@@ -1,6 +1,6 @@
 """Which code ran where: a hash of the project's modules, the commit, the installed versions.
 
-    code_hash("/home/me/project")  ->  "5f1c…"; comments, white space and docstrings don't count
+code_hash("/home/me/project")  ->  "5f1c…"; comments, white space and docstrings don't count
 """
 
 from __future__ import annotations

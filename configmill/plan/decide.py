@@ -43,4 +43,3 @@ def _why_it_runs(experiment: ExperimentDir) -> str:
     failure_class = (state.record or {}).get("failure_class")
     word = f"{state.status} ({failure_class})" if failure_class else state.status
     return f"runs: attempt {state.attempts} {word}"
-

@@ -1,7 +1,7 @@
 """The configs that a request means, with their identities, checked; nothing is created.
 
-    plan = make_plan(request)
-    plan.config(3), plan.digests[3], plan.selected
+plan = make_plan(request)
+plan.config(3), plan.digests[3], plan.selected
 """
 
 from __future__ import annotations

@@ -77,7 +77,9 @@ def _top_level_names(spec: ModuleSpec, dotted_name: str) -> set[str] | None:
     names: set[str] = set()
     for statement in _top_level_statements(tree.body):
         names |= _bound_names(statement)
-    makes_names = any(isinstance(node, ast.Name) and node.id in ("globals", "exec", "setattr") for node in ast.walk(tree))
+    makes_names = any(
+        isinstance(node, ast.Name) and node.id in ("globals", "exec", "setattr") for node in ast.walk(tree)
+    )
     return None if makes_names or "*" in names or "__getattr__" in names else names
 
 
@@ -98,6 +100,4 @@ def _bound_names(statement: ast.stmt) -> set[str]:
         return {statement.name}
     if isinstance(statement, ast.Import | ast.ImportFrom):
         return {(alias.asname or alias.name).partition(".")[0] for alias in statement.names}
-    return {
-        node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
+    return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}

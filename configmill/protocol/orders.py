@@ -19,6 +19,7 @@ class Orders:
         start_method: str,
         lock_fd: int,
         lifeline_fd: int,
+        search_path: list[str],
     ) -> None:
         self.run = run
         self.timeout = timeout
@@ -30,6 +31,8 @@ class Orders:
         self.lock_fd = lock_fd
         #: The read end of a pipe whose only writer is the manager: its end is the manager's.
         self.lifeline_fd = lifeline_fd
+        #: The manager's sys.path: what it could import, the experiment can.
+        self.search_path = search_path
 
     def to_json(self) -> str:
         """As text that `from_json` reads."""

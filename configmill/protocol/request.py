@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from configmill.errors import UsageError
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 DEFAULT_GRACE = 3.0
 DEFAULT_RETRY_BACKOFF = 2.0
@@ -44,3 +49,25 @@ class RunRequest:
     log_level: str = "INFO"
     #: The command as typed, for the run's record.
     command: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require(
+            isinstance(self.num_threads, int) and self.num_threads >= 1, "num_threads", self.num_threads, "1 or more"
+        )
+        _require(
+            isinstance(self.num_retries, int) and self.num_retries >= 0, "num_retries", self.num_retries, "0 or more"
+        )
+        _require(_is_number(self.retry_backoff, 0), "retry_backoff", self.retry_backoff, "a number from 0")
+        _require(_is_number(self.grace, 0), "grace", self.grace, "a number of seconds from 0")
+        above_zero = self.timeout is None or (_is_number(self.timeout, 0) and self.timeout > 0)
+        _require(above_zero, "timeout", self.timeout, "a number of seconds above 0")
+        _require(self.log_level in LOG_LEVELS, "log_level", self.log_level, f"one of {', '.join(LOG_LEVELS)}")
+
+
+def _require(holds: bool, name: str, value: object, wanted: str) -> None:
+    if not holds:
+        raise UsageError(f"--{name} {value!r} can't be used. Give {wanted}.")
+
+
+def _is_number(value: object, least: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value < math.inf

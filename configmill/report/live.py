@@ -95,7 +95,9 @@ class LiveReporter:
         now = time.monotonic()
         oldest_first = sorted(self._running.items(), key=lambda item: item[1][1])
         lines = [
-            Text(f"  result_{index}  {duration(now - since)}{f'  attempt {attempt}' if attempt > 1 else ''}", style="dim")
+            Text(
+                f"  result_{index}  {duration(now - since)}{f'  attempt {attempt}' if attempt > 1 else ''}", style="dim"
+            )
             for index, (attempt, since) in oldest_first[:MAX_RUNNING_SHOWN]
         ]
         more = len(self._running) - MAX_RUNNING_SHOWN

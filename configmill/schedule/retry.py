@@ -35,7 +35,7 @@ class RetryPolicy:
     def delay(self, failure_class: str | None, retries_used: int, times_lost: int) -> float | None:
         """Seconds to wait before the next attempt; None: there is none.
 
-        `retries_used` counts the retries before this failure, `times_lost` the attempts that were lost, this one included.
+        `retries_used` counts the retries before this failure, `times_lost` the lost attempts, this one included.
         """
         if failure_class is None or not RETRIED_BY_DEFAULT[failure_class]:
             return None

@@ -1,8 +1,8 @@
 """A campaign's directory: whose it is, what commands ran in it, and its links by index.
 
-    check_usable(directory, target)              # read-only; raises UsageError
-    with open_campaign(directory, target) as campaign:
-        ...
+check_usable(directory, target)              # read-only; raises UsageError
+with open_campaign(directory, target) as campaign:
+    ...
 """
 
 from __future__ import annotations

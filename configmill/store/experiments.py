@@ -1,7 +1,7 @@
 """One experiment's directory: starting an attempt in it, and reading what became of it.
 
-    number = begin_attempt(directory, config)        # under the campaign's lock
-    outcome = read_outcome(directory, number)        # None: the minder left no record
+number = begin_attempt(directory, config)        # under the campaign's lock
+outcome = read_outcome(directory, number)        # None: the minder left no record
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from configmill.child.record import make_record, write_end
 from configmill.config import Config
 from configmill.config.encoding import encode
 from configmill.files import read_json, remove_if_there, write_atomic, write_json
-from configmill.protocol import FORMAT_VERSION, status
+from configmill.protocol import status
 from configmill.protocol.layout import ExperimentDir
 from configmill.protocol.outcome import Outcome
-from configmill.protocol.timestamps import timestamp
+from configmill.protocol.report import Report
 
 
 @dataclass(frozen=True)
@@ -97,44 +98,22 @@ def read_outcome(directory: ExperimentDir, attempt: int) -> Outcome | None:
 
 def seal_success(directory: ExperimentDir, attempt: int) -> None:
     """Finish what a minder was killed at: its record says that the attempt succeeded."""
-    write_json(directory.status, {"status": status.SUCCEEDED, "attempt": attempt})
-    write_atomic(directory.success, f"{attempt}\n")
+    write_end(directory, read_json(directory.record(attempt)))
 
 
 def record_missing_end(
-    directory: ExperimentDir, attempt: int, *, run: str, index: int | None, word: str, failure_class: str, error: str
+    directory: ExperimentDir, attempt: int, report: Report, *, run: str, index: int | None
 ) -> Outcome:
     """Write the record of an attempt whose minder could not: it was killed, or never started."""
-    began = os.stat(directory.log(attempt)).st_ctime
-    now = time.time()
-    record = {
-        "version": FORMAT_VERSION,
-        "run": run,
-        "attempt": attempt,
-        "index": index,
-        "status": word,
-        "failure_class": failure_class,
-        "error": error,
-        "where": None,
-        "started": timestamp(os.stat(directory.config_json).st_mtime),
-        "ended": timestamp(now),
-        "seconds": round(max(0.0, now - min(began, now)), 4),
-        "queued_seconds": None,
-        "host": os.uname().nodename,
-        "pid": None,
-        "exit_code": None,
-        "signal": None,
-        "start_method": None,
-        "gpus": [],
-        "peak_rss_bytes": None,
-        "cpu_seconds": None,
-        "code_hash": None,
-        "resumed_from": None,
-        "unread_keys": [],
-        "log": os.path.relpath(directory.log(attempt), directory.path),
-    }
-    write_json(directory.record(attempt), record)
-    write_json(directory.status, {"status": word, "attempt": attempt, "index": index})
+    record = make_record(
+        run=run,
+        number=attempt,
+        index=index,
+        started=os.stat(directory.config_json).st_mtime,  # written just before the attempt
+        ended=time.time(),
+        report=report,
+    )
+    write_end(directory, record)
     return Outcome.from_record(record, directory.log(attempt))
 
 
@@ -147,11 +126,9 @@ def interrupt_unfinished(directories: Iterable[ExperimentDir], run: str) -> None
         attempt = last_attempt(directory)
         if attempt and not os.path.exists(directory.record(attempt)):
             index = (read_json(directory.status) or {}).get("index")
-            record_missing_end(
-                directory, attempt,
-                run=run, index=index, word=status.INTERRUPTED, failure_class=status.LOST,
-                error="its manager and the process that minded it were both killed",
-            )  # fmt: skip
+            why = "its manager and the process that minded it were both killed"
+            report = Report(status.INTERRUPTED, failure_class=status.LOST, message=why)
+            record_missing_end(directory, attempt, report, run=run, index=index)
 
 
 def running_pid(directory: ExperimentDir) -> int | None:

@@ -1,7 +1,7 @@
 """The results of a campaign as a pandas.DataFrame.
 
-    frame = load_results("out/forecast")
-    frame.sort_values("mase").head()
+frame = load_results("out/forecast")
+frame.sort_values("mase").head()
 """
 
 from __future__ import annotations

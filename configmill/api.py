@@ -1,0 +1,156 @@
+"""The Python API of a run: `configmill.run(...)`, another face of the one manager.
+
+summary = configmill.run("config_builders.mine.build()", "experiments.mine.run", "out/mine", num_threads=2)
+summary = configmill.run(configmill.grid({"lr": 0.1}, {"lr": [0.1, 0.01]}), train, "out/train")
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from configmill.child.target import MAIN_AS_MODULE
+from configmill.config import ConfigList
+from configmill.config.config_list import as_config_list
+from configmill.config.encoding import canonical_json, encode, require_carriable
+from configmill.errors import UsageError
+from configmill.manager.run import dry_run as dry_run_request
+from configmill.manager.run import run as run_request
+from configmill.plan.targets import resolve_target
+from configmill.protocol.attempt import is_inside_experiment
+from configmill.protocol.events import Event
+from configmill.protocol.request import RunRequest, Selection
+from configmill.protocol.summary import Summary
+
+_GIVEN_AS_OBJECTS = "(configs given as objects)"
+
+
+def run(
+    builder_or_configs: str | Iterable[Any],
+    experiment: str | Callable[[Any], Any],
+    dst_dir: str | os.PathLike[str],
+    *,
+    num_threads: int = 1,
+    index: int | None = None,
+    indices: Iterable[int] | None = None,
+    start_from_index: int | None = None,
+    incremental: bool = True,
+    num_retries: int = 0,
+    retry_backoff: float = 2.0,
+    timeout: float | None = None,
+    abort_on_error: bool = False,
+    overrides: Mapping[str, object] | None = None,
+    clean_dst_dir: bool = False,
+    dry_run: bool = False,
+    grace: float = 3.0,
+    log_level: str = "INFO",
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> Summary:
+    """Run `experiment` once for every config, as run_experiment.py does, and return what came of it.
+
+    `builder_or_configs` is a builder string, or configs as objects (Config, dict, dataclass, ...), which JSON must be
+    able to carry. `experiment` is a dotted name or a function at the top level of a module or script. The options are
+    the command's; durations are seconds. Nothing is printed: `on_event` is called with what happens.
+
+    Raises UsageError before anything is created, also where it is called inside an experiment. Ctrl-C and SIGTERM,
+    where this is the main thread, end the run in order and then the caller, as they would have without it.
+    """
+    if is_inside_experiment():
+        raise UsageError(
+            "configmill.run() was called inside an experiment. An experiment must not start a campaign: put what it "
+            'would run into the list of configs. In a script, call it under `if __name__ == "__main__":`.'
+        )
+    configs = None if isinstance(builder_or_configs, str) else as_config_list(builder_or_configs)
+    target = resolve_target(experiment) if isinstance(experiment, str) else _target_of(experiment)
+    if configs is not None:
+        _check_carriable(configs, target)
+    request = RunRequest(
+        config_builder=builder_or_configs if isinstance(builder_or_configs, str) else _GIVEN_AS_OBJECTS,
+        target=target,
+        dst_dir=os.path.realpath(dst_dir),
+        project_dir=os.getcwd(),
+        num_threads=num_threads,
+        selection=_selection(index, indices, start_from_index),
+        incremental=incremental,
+        num_retries=num_retries,
+        retry_backoff=retry_backoff,
+        timeout=timeout,
+        abort_on_error=abort_on_error,
+        overrides=dict(overrides or {}),
+        clean_dst_dir=clean_dst_dir,
+        confirmed=True,
+        dry_run=dry_run,
+        grace=grace,
+        log_level=log_level,
+        command=tuple(sys.argv),
+    )
+    if dry_run:
+        return dry_run_request(request, configs)[0]
+    summary = run_request(request, configs=configs, on_event=on_event)
+    if summary.signal is not None:
+        _end_caller(summary.signal)
+    return summary
+
+
+def _target_of(function: Callable[[Any], Any]) -> str:
+    """The target that means `function` in another process too. Raises UsageError where there is none."""
+    name, module_name = getattr(function, "__qualname__", None), getattr(function, "__module__", None)
+    if name is None or module_name is None or "<" in name:
+        raise UsageError(
+            f"The experiment {function!r} is no function at the top level of a module, so another process can't find "
+            "it. Define it with def at the top level, or give its dotted name."
+        )
+    if module_name not in ("__main__", MAIN_AS_MODULE):
+        return f"{module_name}:{name}"
+    script = getattr(sys.modules["__main__"], "__file__", None)
+    if script is None or not os.path.isfile(script):
+        raise UsageError(
+            f"The experiment {name!r} is defined in a __main__ without a file (a notebook, a REPL, python -c), where "
+            "another process can't find it. Put it into a module."
+        )
+    return f"{_relative_within_project(os.path.realpath(script))}:{name}"
+
+
+def _relative_within_project(path: str) -> str:
+    """A path inside of the project is written relative to it, so that a moved project keeps its results."""
+    project = os.path.join(os.path.realpath(os.getcwd()), "")
+    return path.removeprefix(project)
+
+
+def _check_carriable(configs: ConfigList, target: str) -> None:
+    """Raise UsageError, naming index and key, for what can't be built again from JSON in another process."""
+    script_is_loaded = target.rpartition(":")[0].endswith(".py")
+    for index, config in enumerate(configs):
+        for key, value in config.flatten().items():
+            try:
+                require_carriable(value, key)
+            except UsageError as error:
+                raise UsageError(f"Config {index}: {error}") from error
+            if not script_is_loaded and '"module":"__main__"' in canonical_json(encode(value, key)):
+                raise UsageError(
+                    f"Config {index}: the value of {key!r} is defined in the main script, which the experiment "
+                    f"{target!r} doesn't load. Put it into a module."
+                )
+
+
+def _selection(index: int | None, indices: Iterable[int] | None, start_from_index: int | None) -> Selection:
+    given = {"index": index, "indices": indices, "start_from_index": start_from_index}
+    named = [name for name, value in given.items() if value is not None]
+    if len(named) > 1:
+        raise UsageError(f"{named[0]} and {named[1]} contradict each other. Give one of them.")
+    if index is not None:
+        return Selection(indices=(index,), text=f"index={index}")
+    if indices is not None:
+        chosen = tuple(sorted(set(indices)))
+        return Selection(indices=chosen, text=f"indices={list(chosen)}")
+    return Selection(start=start_from_index, text=f"start_from_index={start_from_index}")
+
+
+def _end_caller(signum: int) -> None:
+    """Do what the signal would have done to a script that calls `run`, now that the run has ended in order."""
+    if signum == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(128 + signum)

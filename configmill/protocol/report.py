@@ -1,0 +1,40 @@
+"""What the experiment's process tells whoever minds it before it exits."""
+
+from __future__ import annotations
+
+import json
+
+
+class Report:
+    """How the experiment ended, as it knows itself: `message` in one line, `where` the last frame in user code."""
+
+    def __init__(
+        self,
+        status: str,
+        *,
+        failure_class: str | None = None,
+        message: str | None = None,
+        where: str | None = None,
+        error: BaseException | None = None,
+        unread_keys: list[str] | None = None,
+        resumed_from: int | None = None,
+        code_hash: str | None = None,
+    ) -> None:
+        self.status = status
+        self.failure_class = failure_class
+        self.message = message
+        self.where = where
+        #: The exception itself; stays in this process.
+        self.error = error
+        self.unread_keys = unread_keys or []
+        self.resumed_from = resumed_from
+        self.code_hash = code_hash
+
+    def to_json(self) -> str:
+        """As text that `from_json` reads, without the exception."""
+        return json.dumps({name: value for name, value in vars(self).items() if name != "error"})
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Report:
+        """The report that `to_json` wrote."""
+        return cls(**json.loads(text))
