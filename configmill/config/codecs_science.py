@@ -1,7 +1,8 @@
 """How values of numpy, pandas and torch become JSON, and back.
 
-`codecs` says which type goes where. None of the libraries is imported to encode: a value of theirs shows that it is
-loaded; what is decoded imports them by name, since a cold start must not depend on them. Tensors and DataFrames are data, not parameters: they have no encoding.
+`codecs` says which type goes where. Nothing is imported to encode: a value shows that its library is loaded. Decoding
+imports by name, since a cold start must not depend on them. Tensors and DataFrames are data, not parameters: they
+have no encoding.
 
     encode_numpy_scalar(numpy.float32(0.5), walk) == {"__type__": "numpy.scalar", "dtype": "<f4", "base64": "AAAAPw=="}
 """

@@ -106,7 +106,7 @@ def test_arrays_become_read_only_copies() -> None:
     """The builder's own array stays changeable; a copy of the config gets a changeable one."""
     array = np.arange(3)
     config = Config({"a": array}).freeze()
-    with pytest.raises(ValueError, match="read-only"):
+    with pytest.raises(ValueError, match=r"read-only"):
         config.a[0] = 5
     array[0] = 7
     assert config.a[0] == 0
