@@ -4,33 +4,30 @@ The same functions as in a run: the identity, the directories, `config.json` and
 the status (twice, as it changes), the success marker, the link, and the manager's look at the record.
 """
 
-import tempfile
 import time
 from pathlib import Path
 
 from benchmarks.noop.builder import build_configs
 from configmill.child.record import make_record, write_end, write_status
-from configmill.child.stub import Report
 from configmill.config import Config
 from configmill.config.identity import identity_digest
 from configmill.protocol import status
 from configmill.protocol.layout import CampaignDir
+from configmill.protocol.report import Report
 from configmill.store.campaign import Campaign, open_campaign
 from configmill.store.experiments import begin_attempt, read_outcome
 
 TARGET = "benchmarks.noop.experiment:run"
 
 
-def time_bookkeeping(count: int) -> float:
-    """Return the milliseconds per experiment that the bookkeeping of `count` experiments takes."""
+def time_bookkeeping(count: int, dst_dir: Path) -> float:
+    """Return the milliseconds per experiment that the bookkeeping of `count` experiments takes in a new directory."""
     configs = [Config(values) for values in build_configs(count)]
-    with tempfile.TemporaryDirectory(prefix="overhead-") as folder:
-        dst_dir = CampaignDir(str(Path(folder, "dst")))
-        with open_campaign(dst_dir, TARGET) as campaign:
-            started = time.perf_counter()
-            for index, config in enumerate(configs):
-                keep_books(campaign, index, config)
-            elapsed = time.perf_counter() - started
+    with open_campaign(CampaignDir(str(dst_dir)), TARGET) as campaign:
+        started = time.perf_counter()
+        for index, config in enumerate(configs):
+            keep_books(campaign, index, config)
+        elapsed = time.perf_counter() - started
     return elapsed * 1e3 / count
 
 

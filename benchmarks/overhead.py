@@ -142,19 +142,23 @@ def time_floor() -> float:
     return time_command(command, stdin=count_lines(FLOOR_PROCESSES)) / FLOOR_PROCESSES
 
 
-def time_peer(peer: Peer, count: int) -> float:
-    """Return the milliseconds that a peer takes for `count` experiments in a new directory.
+def time_peer(peer: Peer, count: int, folder: Path) -> float:
+    """Return the milliseconds that a peer takes for `count` experiments in a new directory within `folder`.
 
     Raises:
         PeerFailedError: the command failed, or there are not `count` results afterwards.
     """
-    with tempfile.TemporaryDirectory(prefix="overhead-") as folder:
-        dst_dir = Path(folder, "dst")
-        elapsed = time_command(peer.command(count, dst_dir), peer.stdin(count))
-        found = sum(1 for _ in dst_dir.glob(peer.results))
-        if found != count:
-            raise PeerFailedError(f"{found} results instead of {count}")
+    dst_dir = new_dst_dir(folder)
+    elapsed = time_command(peer.command(count, dst_dir), peer.stdin(count))
+    found = sum(1 for _ in dst_dir.glob(peer.results))
+    if found != count:
+        raise PeerFailedError(f"{found} results instead of {count}")
     return elapsed
+
+
+def new_dst_dir(folder: Path) -> Path:
+    """Return a directory that is not there yet; it stays until the end, since ext4 creates slowly after it deleted."""
+    return Path(tempfile.mkdtemp(dir=folder), "dst")
 
 
 def is_installed(package: str) -> bool:
@@ -173,7 +177,7 @@ def not_installed(peer: Peer) -> Timings:
     return Timings(problem=f"{peer.package} is not installed (make bench installs it)")
 
 
-def measure_peers(peers: Sequence[Peer], count: int, rounds: int) -> dict[str, Timings]:
+def measure_peers(peers: Sequence[Peer], count: int, rounds: int, folder: Path) -> dict[str, Timings]:
     """Time every peer in every round, in an order that turns by one each round, after a round that warms caches."""
     timings = {peer.name: Timings() for peer in peers}
     for round_number in range(-1, rounds):
@@ -183,9 +187,9 @@ def measure_peers(peers: Sequence[Peer], count: int, rounds: int) -> dict[str, T
             if mine.problem:
                 continue
             try:
-                alone = time_peer(peer, 1)
+                alone = time_peer(peer, 1, folder)
                 floor = time_floor()
-                elapsed = time_peer(peer, count)
+                elapsed = time_peer(peer, count, folder)
             except PeerFailedError as error:
                 mine.problem = str(error)
                 continue
@@ -246,17 +250,19 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and print the table."""
     options = parse_arguments(arguments)
-    timings = measure_peers([peer for peer in PEERS if is_installed(peer.package)], options.count, options.rounds)
-    summaries = [summarize(peer, timings.get(peer.name, not_installed(peer)), options.count) for peer in PEERS]
+    count, rounds = options.count, options.rounds
+    with tempfile.TemporaryDirectory(prefix="overhead-") as folder:
+        timings = measure_peers([peer for peer in PEERS if is_installed(peer.package)], count, rounds, Path(folder))
+        bookkeeping = [time_bookkeeping(count, new_dst_dir(Path(folder))) for _ in range(rounds)]
+    summaries = [summarize(peer, timings.get(peer.name, not_installed(peer)), count) for peer in PEERS]
     machine = {"python": platform.python_version(), "cores": os.cpu_count()}
     floor = statistics.median([floor for mine in timings.values() for floor in mine.floors] or [math.nan])
-    print(f"{options.count} experiments, two at a time, {options.rounds} rounds; ", end="")
+    print(f"{count} experiments, two at a time, rounds: {rounds}; ", end="")
     print(f"Python {machine['python']}, {machine['cores']} cores, floor {floor:.1f} ms a process\n")
     print(format_table(summaries))
-    bookkeeping = [time_bookkeeping(options.count) for _ in range(options.rounds)]
     print(f"\nConfigmill's bookkeeping for an experiment, without any process: {statistics.median(bookkeeping):.2f} ms")
     if options.json:
-        report = {"count": options.count, **machine, "peers": summaries, "bookkeeping_ms": bookkeeping}
+        report = {"count": count, **machine, "peers": summaries, "bookkeeping_ms": bookkeeping}
         options.json.write_text(json.dumps(report, indent=2) + "\n")
 
 

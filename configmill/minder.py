@@ -19,7 +19,8 @@ import sys
 import time
 
 from configmill.child.record import make_record, write_end, write_status
-from configmill.child.stub import configure_logging, perform, print_error
+from configmill.child.stub import perform, print_error
+from configmill.child.user_logging import configure_on_import
 from configmill.measure.memory import oom_kills
 from configmill.processes import become_subreaper, die_with_parent, end_all_children, kill
 from configmill.protocol import status
@@ -261,7 +262,7 @@ def _run_experiment(attempt: Attempt, orders: Orders, report_fd: int) -> None:
     faulthandler.enable(file=2)
     sys.argv = [attempt.target]
     sys.path += [entry for entry in orders.search_path if entry not in sys.path]
-    configure_logging(orders.log_level)
+    configure_on_import(orders.log_level)
     report = perform(attempt)
     if report.error is not None:
         print_error(report.error)

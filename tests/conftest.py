@@ -42,7 +42,11 @@ class Project:
         return {**clean, "PYTHONPATH": str(REPOSITORY), MARK: self.mark, **more}
 
     def command(
-        self, *options: str, experiment: str = "experiment.run", builder: str = "builder.build()", dst: Path | None = None
+        self,
+        *options: str,
+        experiment: str = "experiment.run",
+        builder: str = "builder.build()",
+        dst: Path | None = None,
     ) -> list[str]:
         """The argv of run_experiment.py."""
         return [
@@ -153,15 +157,21 @@ def project(tmp_path: Path) -> Iterator[Project]:
 @pytest.fixture
 def squares(project: Project) -> Project:
     """A project whose experiment squares `x`, and whose builder makes `n` configs."""
-    project.write("builder.py", """
+    project.write(
+        "builder.py",
+        """
         import configmill
 
         def build(n=4):
             return configmill.grid({"x": 0, "name": "square"}, {"x": list(range(n))})
-        """)
-    project.write("experiment.py", """
+        """,
+    )
+    project.write(
+        "experiment.py",
+        """
         def run(config):
             print(f"squaring {config.x} for {config.name}")
             return {"y": config.x ** 2}
-        """)
+        """,
+    )
     return project

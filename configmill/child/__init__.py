@@ -3,6 +3,7 @@
     stub.py        one attempt from beginning to end: build the config, call the function, save, report
     rebuild.py     the config, built again from the environment and checked against the manager's
     target.py      the experiment's function, found by its name
+    user_logging.py  standard logging, configured when it is first imported
     context.py     what user code calls while it runs: log_metrics, save_checkpoint, load_checkpoint
     results.py     what user code returns or logs, as JSON
     failures.py    an exception, as a class of failure

@@ -7,11 +7,10 @@ The minder calls it in the process it forked; `run_experiment_stub.py` calls it 
 
 from __future__ import annotations
 
-import logging
 import signal
 import sys
 
-from configmill.child.context import resumed_from
+from configmill.child import resumption
 from configmill.child.failures import describe, failure_class_of
 from configmill.child.rebuild import put_first_on_path, rebuild_config
 from configmill.child.results import result_to_jsonable
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
     from configmill.config import Config
     from configmill.protocol.attempt import Attempt
-
-LOG_FORMAT = "%(asctime)s %(name)s %(levelname)s %(message)s"
 
 #: Keys that the manager reads, not the experiment.
 _MANAGERS_KEY = "resources"
@@ -55,11 +52,6 @@ class _Termination:
         raise Terminated
 
 
-def configure_logging(level: str) -> None:
-    """Send standard logging to stderr: time, name, level, message."""
-    logging.basicConfig(level=level, format=LOG_FORMAT, stream=sys.stderr)
-
-
 def perform(attempt: Attempt) -> Report:
     """Build the config, call the function, save what it returns. Every exception becomes a Report."""
     termination = _Termination()
@@ -78,7 +70,7 @@ def perform(attempt: Attempt) -> Report:
     except BaseException as error:  # SystemExit and KeyboardInterrupt included: none of them is a success
         termination.close()
         report = _failure_report(error)
-    report.resumed_from = resumed_from()
+    report.resumed_from = resumption.attempt
     report.code_hash = code_hash(attempt.project_dir)
     return report
 

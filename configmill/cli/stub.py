@@ -15,7 +15,8 @@ import time
 from collections.abc import Sequence
 
 from configmill.child.record import make_record, write_end, write_status
-from configmill.child.stub import LOG_FORMAT, perform
+from configmill.child.stub import perform
+from configmill.child.user_logging import FORMAT
 from configmill.cli.exits import INTERRUPTED, exit_code_of
 from configmill.cli.options import EXIT_CODES, add_what, foreground_request
 from configmill.cli.parser import Parser
@@ -126,4 +127,4 @@ def _log_to_terminal_and(path: str) -> None:
     with open(path, "w", encoding="utf-8") as file:
         file.write("Run in the foreground: what it printed went to the terminal; here is what it logged.\n")
     in_file = logging.FileHandler(path, encoding="utf-8")
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, handlers=[logging.StreamHandler(), in_file])
+    logging.basicConfig(level=logging.INFO, format=FORMAT, handlers=[logging.StreamHandler(), in_file])

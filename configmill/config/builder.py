@@ -89,7 +89,9 @@ def _parsed(string: object, what: str, example: str) -> ast.expr:
     if not isinstance(string, str) or not string.strip():
         raise UsageError(f"The {what} {string!r:.200} is no dotted name. Write one: {example}")
     try:
-        return ast.parse(string.strip(), mode="eval").body
+        tree = ast.parse(string.strip(), mode="eval")
+        compile(tree, "<config builder>", "eval")  # finds what the parser lets pass: a repeated keyword, a yield
+        return tree.body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         reason = getattr(error, "msg", None) or str(error) or type(error).__name__
         raise UsageError(
@@ -122,12 +124,6 @@ def build(string: str) -> ConfigList:
         built = call.evaluate(function, namespace)
         if not isinstance(built, ConfigList) and hasattr(type(built), "__next__"):
             built = list(built)  # a generator is user code still
-    except SyntaxError as error:
-        if error.filename == "<config builder>":
-            raise UsageError(
-                f'The config builder "{call.text}" can\'t be compiled: {error.msg}. Correct it.'
-            ) from error
-        raise _failure(call, error) from error
     except (Exception, SystemExit) as error:
         raise _failure(call, error) from error
     return as_config_list(built, f'The config builder "{call.text}" returned')
@@ -192,6 +188,15 @@ def _checked_function(call: BuilderCall, found: Any) -> Any:
     )
 
 
+def _is_module(name: str) -> bool:
+    import importlib.util
+
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
 def _unknown_module(call: BuilderCall, name: str, parent: Any) -> UsageError:
     import pkgutil
 
@@ -210,6 +215,10 @@ def _unknown_name(call: BuilderCall, parts: list[str], modules: list[Any]) -> Us
     module = modules[-1]
     if hasattr(module, "__path__") and len(modules) + 1 < len(parts) and not hasattr(module, parts[len(modules)]):
         return _unknown_module(call, parts[len(modules)], module)
+    if hasattr(module, "__path__") and _is_module(call.dotted_name):
+        return UsageError(
+            f'The config builder "{call.text}" calls "{call.dotted_name}", which is a module. Name a function of it.'
+        )
     holder, missing = module, parts[len(modules)]
     for part in parts[len(modules) :]:
         missing = part

@@ -79,6 +79,15 @@ def from_base64(text: str) -> bytes:
     return binascii.a2b_base64(text)
 
 
+def encode_huge_int(value: int, walk: Walk) -> Encoded:
+    """Other ints are JSON's own; hexadecimal digits are not limited in number."""
+    return {"__type__": "int", "hex": hex(value)}
+
+
+def decode_huge_int(encoded: Encoded, decode: Decode) -> int:
+    return int(encoded["hex"], 16)
+
+
 def encode_special_float(value: float, walk: Walk) -> Encoded:
     """Finite floats are JSON's own; what comes here is nan, inf or -inf."""
     return {"__type__": "float", "value": repr(value)}

@@ -197,12 +197,10 @@ def _taken(built: Sequence[Any], index: int, subject: str) -> Any:
 def _adopted(index: int, entry: Any, subject: str) -> Config:
     try:
         return to_config(_checked(index, entry, subject))
-    except UnstableDigestError as error:
-        raise UnstableDigestError(f"In config {index}: {error}") from error
     except UsageError as error:
         if str(error).startswith(subject):
             raise
-        raise UsageError(f"In config {index}: {error}") from error
+        raise type(error)(f"In config {index}: {error}") from error
 
 
 def _varying_keys(flat: list[dict[str, Any]]) -> list[str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from configmill.config.readonly import ReadOnlyDict, ReadOnlyList
+from configmill.config.readonly import PLAIN_TYPES, ReadOnlyDict, ReadOnlyList
 from configmill.config.references import main_script_is_file
 from configmill.config.unstable import cyclic_value, value_of
 from configmill.errors import UnstableDigestError, UsageError
@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 
     from configmill.config.codecs import Encoder
 
-#: Types that JSON has; finite floats too.
-_JSON_TYPES = frozenset({str, int, bool, type(None)})
+#: Types that JSON has; finite floats and all but huge ints too.
+_JSON_TYPES = frozenset({str, bool, type(None)})
 _INFINITY = float("inf")
+_HUGE = 10**4000  # Python refuses to write or read ints of more than 4300 decimal digits
+#: Types whose values are the same where they are of one type and equal (floats have nan and -0.0).
+_COMPARABLE = frozenset({*_JSON_TYPES, int})
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 #: Config's own, and from the registry what types were met: looking one up by name costs more than encoding its value.
 KNOWN_ENCODERS: dict[type, Encoder] = {}
@@ -68,7 +71,11 @@ def encode_items(items: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     encoded = {}
     for key, value in items.items():
         kind = type(value)
-        if kind in _JSON_TYPES or (kind is float and -_INFINITY < value < _INFINITY):
+        if (
+            kind in _JSON_TYPES
+            or (kind is float and -_INFINITY < value < _INFINITY)
+            or (kind is int and -_HUGE < value < _HUGE)
+        ):
             encoded[key] = value
         else:
             encoded[key] = encode(value, prefix + key)
@@ -88,7 +95,11 @@ def canonical_json(encoded: Any) -> str:
 
 def _encode(value: Any, walk: Walk) -> Any:
     kind = type(value)
-    if kind in _JSON_TYPES or (kind is float and -_INFINITY < value < _INFINITY):
+    if (
+        kind in _JSON_TYPES
+        or (kind is float and -_INFINITY < value < _INFINITY)
+        or (kind is int and -_HUGE < value < _HUGE)
+    ):
         return value
     if kind is list or kind is ReadOnlyList:
         return [_encode(item, walk) for item in value]
@@ -148,7 +159,7 @@ def require_carriable(value: Any, key: str) -> None:
     Those are lambdas, local functions, objects with a custom digest, and whatever is defined in a main script that is
     no file (a notebook, `python -c`).
     """
-    if type(value) in _JSON_TYPES or type(value) is float:
+    if type(value) in PLAIN_TYPES:
         return
     encoded = encode(value, key)
     try:
@@ -174,7 +185,7 @@ def same_value(one: Any, other: Any) -> bool:
     """Say whether two values are the same, type-strictly: as their encodings are, or else `==` and of one type."""
     if one is other:
         return True
-    if type(one) in _JSON_TYPES or type(other) in _JSON_TYPES:
+    if type(one) in _COMPARABLE or type(other) in _COMPARABLE:
         return type(one) is type(other) and bool(one == other)
     try:
         return canonical_json(encode(one)) == canonical_json(encode(other))

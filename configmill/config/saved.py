@@ -43,7 +43,7 @@ def _line(index: int, config: Config) -> str:
             require_carriable(value, key)
         return _LINES.encode(encode_items(config))
     except UsageError as error:
-        raise UsageError(f"In config {index}: {error}") from error
+        raise type(error)(f"In config {index}: {error}") from error
 
 
 def load_configs(path: str | os.PathLike[str]) -> ConfigList:

@@ -9,6 +9,7 @@ import os
 import sys
 
 from configmill.config.functions import code_token
+from configmill.config.hashing import sha256_hex
 
 TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
 if TYPE_CHECKING:
@@ -19,16 +20,14 @@ MAX_PATCH_BYTES = 1_000_000
 
 def code_hash(project_dir: str) -> str:
     """A hash (16 hex digits) over the code of every imported module that lies in the project."""
-    from hashlib import sha256
-
-    total = sha256()
+    parts = []
     for name, module in sorted(sys.modules.items()):
         path = getattr(module, "__file__", None)
         if isinstance(path, str) and _is_project_file(path, project_dir):
             code = _code_of(name, module)
             if code is not None:
-                total.update(f"{os.path.relpath(path, project_dir)}\0{code_token(code)}\0".encode())
-    return total.hexdigest()[:16]
+                parts.append(f"{os.path.relpath(path, project_dir)}\0{code_token(code)}\0")
+    return sha256_hex("".join(parts))[:16]
 
 
 def _is_project_file(path: str, project_dir: str) -> bool:

@@ -189,7 +189,7 @@ def test_a_parsed_call() -> None:
         ("my_pkg.sub.mod.biuld()", '"my_pkg.sub.mod" has no "biuld". Did you mean "build"?'),
         ("my_pkg.sub.mod.Family.Iner.build()", '"Family" has no "Iner". Did you mean "Inner"?'),
         ("my_pkg.sub.mod.DEFAULT()", '"my_pkg.sub.mod.DEFAULT", which is a int and no function'),
-        ("my_pkg.sub()", "which is a module and no function"),
+        ("my_pkg.sub()", 'calls "my_pkg.sub", which is a module. Name a function of it'),
         ("qqqqqq.zzzzzz()", 'isn\'t there: "qqqqqq". Start from'),
         ("my_pkg.sub.mod.qqqqqq()", 'has no "qqqqqq". Define it in "my_pkg.sub.mod"'),
         ("my_pkg.sub.mod.one()", r"returned one config \(a dict\)"),
@@ -197,14 +197,14 @@ def test_a_parsed_call() -> None:
         ("my_pkg.sub.mod.empty()", "returned an empty list"),
         ("my_pkg.sub.mod.bad_entry()", "returned a list whose entry 1 is 2"),
         ("my_pkg.sub.mod.build(await_)", "raised NameError: name 'await_' is not defined .*<config builder>"),
-        ("my_pkg.sub.mod.build((yield))", "can't be compiled"),
+        ("my_pkg.sub.mod.build((yield))", "isn't a Python expression: 'yield' outside function"),
     ],
 )
 def test_mistakes_are_quoted_with_the_nearest_name(builders: Path, string: str, message: str) -> None:
     """The string is quoted; what is missing is named, with the nearest thing that exists."""
     with pytest.raises(UsageError, match=message.replace('"?', '"\\?')) as caught:
         build(string)
-    assert f'The config builder "{string}"' in str(caught.value)
+    assert f'config builder "{string}"' in str(caught.value)
 
 
 def line_of(file: Path, text: str) -> int:

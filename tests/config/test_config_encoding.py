@@ -111,6 +111,7 @@ VALUES = {
     "true": True,
     "int": 3,
     "big int": 2**200,
+    "huge int": -(16**5000) + 1,
     "float": 0.1,
     "minus zero": -0.0,
     "tiny": 5e-324,
@@ -127,7 +128,7 @@ VALUES = {
     "bytes": b"\x00\xff",
     "complex": complex(math.nan, -0.0),
     "dict": {"b": 1, "a": {"c": [1]}},
-    "dict with numbers as keys": {1: "a", 2.5: "b", None: "c", (1, 2): "d", True and "t": 1},
+    "dict with numbers as keys": {"t": 1, 1: "a", 2.5: "b", None: "c", (1, 2): "d"},
     "dict with __type__": {"__type__": "tuple", "items": [1]},
     "nested __type__": {"a": {"__type__": {"__type__": 1}}},
     "range": range(1, 10, 3),
@@ -193,11 +194,16 @@ VALUES = {
     "ufunc": np.tanh,
     "numpy function": np.mean,
     "timestamp": pd.Timestamp("2024-01-01 00:00:00.000000001"),
-    "timestamp with zone": pd.Timestamp("2024-10-27 02:30", tz="Europe/Rome"),
+    "timestamp with zone": pd.Timestamp("2024-10-27 01:30", tz="UTC").tz_convert("Europe/Rome"),
     "timestamp in seconds": pd.Timestamp("2024-01-01").as_unit("s"),
     "pandas timedelta": pd.Timedelta("1 days 00:00:00.000000001"),
     "NaT": pd.NaT,
 }
+
+
+def shown(value: object) -> str:
+    """Return the repr without addresses, of ints without the limit on digits."""
+    return hex(value) if type(value) is int else re.sub("0x[0-9a-f]+", "", repr(value))
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -209,17 +215,17 @@ def test_values_survive_json(name: str) -> None:
     again = decode(json.loads(text))
     assert type(again) is type(value)
     assert canonical_json(encode(again)) == canonical_json(encoded)
-    assert repr(again) == repr(value) or again == value
+    assert shown(again) == shown(value) or again == value
     assert is_carriable(value)
     require_carriable(value, "k")
 
 
 def test_all_values_differ() -> None:
     """No two of the values above have one encoding, and each has one digest, frozen or not."""
-    digests = {Config({"v": value}).digest() for value in VALUES.values()}
+    digests = {Config({"v": [value]}).digest() for value in VALUES.values()}
     assert len(digests) == len(VALUES)
     for value in VALUES.values():
-        assert Config({"v": value}).freeze().digest() == Config({"v": value}).digest()
+        assert Config({"v": [value]}).freeze().digest() == Config({"v": [value]}).digest()
 
 
 def test_subclasses_are_not_their_base() -> None:
@@ -365,7 +371,7 @@ def test_a_custom_digest_is_used_and_not_carried() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [lambda: 1, _closing_over(1), [lambda: 1], functools.partial(lambda: 1), {1: _closing_over(2)}]
+    "value", [lambda: 1, _closing_over(1), [lambda: 1], functools.partial(lambda: 1), [{1: _closing_over(2)}]]
 )
 def test_local_functions_are_not_carried(value: object) -> None:
     """A lambda or local function has a digest, but no name to find it by; the error names the key."""
@@ -429,7 +435,8 @@ DIGEST = """
         def local(x): return x in {"a", "b", "c", k}
         return Config({
             "s": {"x", "y", "z", 1, None}, "fs": frozenset({"p", "q", ("r",)}), "d": [{1: {"m", "n"}, "k": 2, None: 3}],
-            "f": lambda v, w=k: {v: w, "u": {"g", "h"}}, "local": local, "arr": np.arange(3), "cls": dict, "p": pathlib.Path("x"),
+            "f": lambda v, w=k: {v: w, "u": {"g", "h"}}, "local": local, "arr": np.arange(3), "cls": dict,
+            "p": pathlib.Path("x"),
             "nested": {"lr": 0.1, "name": "ar"}, "gen": [x for x in "abc"],
         })
     print(build(3).digest())

@@ -249,7 +249,8 @@ def test_module_tokens_see_changes(change: tuple[str, str]) -> None:
 def test_more_than_256_constants() -> None:
     """A docstring shifts indexes past one byte, which adds operations and moves jumps: it doesn't count still."""
     lines = "\n".join(f"    x.append({i}.5)" for i in range(255))
-    body = f"\n    try:\n        while x:\n            if y:\n                break\n            x.append(1e9)\n    finally:\n        y()\n"
+    loop = "while x:\n            if y:\n                break\n            x.append(1e9)"
+    body = f"\n    try:\n        {loop}\n    finally:\n        y()\n"
     plain = f"def f(x, y):\n    pass\n{lines}{body}"
     documented = plain.replace("    pass\n", '    "doc"\n', 1)
     assert digest(made(plain)) == digest(made(documented))

@@ -115,7 +115,10 @@ def test_a_killed_minder_is_lost_and_runs_again(victims: Project) -> None:
     assert not Path(f"/proc/{experiment}").exists()
     manager.communicate(timeout=30)
     assert manager.returncode == 0
-    assert [r["failure_class"] for r in sorted(records(victims, victims.out), key=lambda r: r["attempt"])] == ["lost", None]
+    assert [r["failure_class"] for r in sorted(records(victims, victims.out), key=lambda r: r["attempt"])] == [
+        "lost",
+        None,
+    ]
 
 
 def test_manager_and_minder_killed_together(victims: Project) -> None:
@@ -157,7 +160,18 @@ def test_fifty_random_kills(victims: Project) -> None:
     campaign = 0
     for round_number in range(50):
         dst = victims.root / f"out {campaign}"
-        manager = victims.start("--num_threads", "2", "--grace", "0.3", "--num_retries", "1", "--retry_backoff", "0", builder=builder, dst=dst)
+        manager = victims.start(
+            "--num_threads",
+            "2",
+            "--grace",
+            "0.3",
+            "--num_retries",
+            "1",
+            "--retry_backoff",
+            "0",
+            builder=builder,
+            dst=dst,
+        )
         # The moment is what is random here; nothing waits for it.
         time.sleep(chance.uniform(0.0, 1.0))
         _kill_someone(victims, manager.pid, chance.choice(["manager", "minder", "experiment"]), chance)
