@@ -45,7 +45,7 @@ class _LoggingFinder:
         """The spec of `logging` whose loader also configures it; None for any other module."""
         if name != "logging":
             return None
-        sys.meta_path.remove(self)  # type: ignore[arg-type]
+        sys.meta_path.remove(self)
         from importlib.machinery import PathFinder
 
         spec = PathFinder.find_spec(name, path, target)

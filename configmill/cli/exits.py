@@ -28,19 +28,25 @@ def exit_code_of(command: Callable[[Sequence[str]], int]) -> int:
     """The exit code that `command` returns, or that what it raised stands for; says on stderr what went wrong."""
     try:
         code = command(sys.argv[1:])
-        sys.stdout.flush()
     except UsageError as error:
         code = _usage_error(error)
     except KeyboardInterrupt:
         _say("Interrupted before anything started; nothing was created.")
         code = INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output (head, less) has had enough; Python would complain again at its own flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
+        code = 1  # whoever read our output (head, less) has had enough
     except Exception:  # the last resort: whatever it is, the user gets a file to send and code 3
         code = _bug()
+    _flush_stdout()
     return code
+
+
+def _flush_stdout() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would complain again at its own flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage_error(error: UsageError) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TextIO
 
 from configmill.cli.exits import exit_with
@@ -67,11 +68,13 @@ def _run(request: RunRequest, out: TextIO) -> Summary:
     confirm = None if request.confirmed else _ask_before_cleaning
     with make_reporter(out) as reporter:
         summary = run(request, on_event=reporter, confirm_clean=confirm, owns_process=True)
-    print_summary(summary, out)
+    with suppress(BrokenPipeError):  # the run is over; its exit code says more than a reader that has left
+        print_summary(summary, out)
     return summary
 
 
 def _dry_run(request: RunRequest, out: TextIO) -> Summary:
+    sys.dont_write_bytecode = True  # of the builder's module: a dry run touches nothing at all
     summary, decisions = dry_run(request)
     for warning in summary.warnings:
         print(f"note: {warning}", file=out)

@@ -70,7 +70,7 @@ def command(arguments: Sequence[str], raised: list[BaseException]) -> int:
     with open_campaign(directory, request.target) as campaign, RunRecord(directory, request, plan.digests) as record:
         index = plan.selected[0]
         digest = plan.digests[index]
-        number = begin_attempt(directory.experiment(digest), plan.config(index))
+        number = begin_attempt(directory.experiment(digest), plan.config(index), index)
         campaign.link(index, digest)
         report = _perform(_attempt(request, index, digest, number), record.run)
         write_tables(directory, result_rows(directory, plan.digests, lambda i: encode(plan.config(i))))

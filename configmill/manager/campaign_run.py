@@ -60,6 +60,7 @@ class CampaignRun:
         self._changed = threading.Condition()
         self._minders: set[Minder] = set()
         self._stops = 0
+        self._listener_gone = False
         #: The last outcome of each experiment that was tried, by index.
         self.outcomes: dict[int, Outcome] = {}
         #: The signal that ended the run.
@@ -91,15 +92,20 @@ class CampaignRun:
             self._queue.stop()
             minders = list(self._minders)
             self._changed.notify_all()
-        self.emit(Stopping(why, len(minders), again=self._stops > 1))
         for minder in minders:
             minder.terminate()
+        self.emit(Stopping(why, len(minders), again=self._stops > 1))
 
     def emit(self, event: Event) -> None:
         """Tell the log and whoever listens; one event at a time."""
         with self._changed:
             log.info("%s", event)
-            self._on_event(event)
+            if not self._listener_gone:
+                try:
+                    self._on_event(event)
+                except OSError as error:  # a closed pipe or terminal: no reason to end experiments
+                    self._listener_gone = True
+                    log.warning("what happens from here on is told in this log alone: %s", error)
 
     def _next_job(self) -> Job | None:
         with self._changed:
@@ -117,8 +123,9 @@ class CampaignRun:
         with self._changed:
             self.outcomes[job.index] = outcome
             retry_in = self._queue.finish(job, outcome.failure_class, time.monotonic())
+            # Before another loop can take it up again: its next start is told after its end.
+            self.emit(Finished(job.index, outcome, retry_in))
             self._changed.notify_all()
-        self.emit(Finished(job.index, outcome, retry_in))
         failed_for_good = outcome.status == status.FAILED and retry_in is None
         if failed_for_good and self._request.abort_on_error:
             self.stop(f"result_{job.index} failed and --abort_on_error is given", unless_stopping=True)
@@ -146,7 +153,7 @@ class CampaignRun:
     def _begin(self, job: Job) -> Attempt:
         digest = self._plan.digests[job.index]
         experiment = self._campaign.dir.experiment(digest)
-        number = begin_attempt(experiment, self._plan.config(job.index))
+        number = begin_attempt(experiment, self._plan.config(job.index), job.index)
         self._campaign.link(job.index, digest)
         return Attempt(
             config_builder=self._request.config_builder,

@@ -5,6 +5,7 @@ summary = run(request, on_event=print)
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -55,7 +56,7 @@ def run(
             request = replace(request, config_builder=_save_given(directory, record.run, configs))
         decisions = decide(plan, directory, incremental=request.incremental)
         to_run = [decision.index for decision in decisions if decision.runs]
-        campaign.update_links(plan.digests)
+        links_changed = campaign.update_links(plan.digests)
         campaign_run = CampaignRun(request, record.run, plan, to_run, campaign, launcher, on_event)
         with SignalListener(campaign_run.on_signal):
             skipped = len(decisions) - len(to_run)
@@ -67,7 +68,8 @@ def run(
                 run_loops(campaign_run.work, min(request.num_threads, len(to_run)))
             if campaign_run.error is not None:
                 raise campaign_run.error
-            write_tables(directory, result_rows(directory, plan.digests, lambda index: encode(plan.config(index))))
+            if to_run or links_changed or not os.path.exists(directory.results_csv):
+                write_tables(directory, result_rows(directory, plan.digests, lambda index: encode(plan.config(index))))
             summary = _summarise(record.run, request, plan, decisions, campaign_run, time.monotonic() - began)
             record.close(summary)
     return summary

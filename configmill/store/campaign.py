@@ -104,19 +104,26 @@ class Campaign:
         self.lock_fd = lock.descriptor
         self.previous_died = lock.previous_died
 
-    def update_links(self, digests: Sequence[str]) -> None:
-        """Have `result_<idx>` point at the experiment of each config that has a directory; surplus links go."""
+    def update_links(self, digests: Sequence[str]) -> bool:
+        """Have `result_<idx>` point at the experiment of each config that has a directory; surplus links go.
+
+        Returns whether any link had to change.
+        """
         with os.scandir(self.dir.path) as entries:
             links = {entry.name: entry.path for entry in entries if _is_result_link(entry)}
         existing = set(os.listdir(self.dir.experiments))
         wanted = {f"{RESULT_LINK_PREFIX}{i}": d for i, d in enumerate(digests) if d in existing}
+        surplus = []
         for name, path in links.items():
             if name in wanted and os.readlink(path) == _link_text(wanted[name]):
                 del wanted[name]
             else:
-                os.unlink(path)
+                surplus.append(path)
+        for path in surplus:
+            os.unlink(path)
         for name, digest in wanted.items():
             _link(os.path.join(self.dir.path, name), digest)
+        return bool(surplus or wanted)
 
     def link(self, index: int, digest: str) -> None:
         """Have `result_<index>` point at the experiment `digest`."""
