@@ -39,7 +39,7 @@ demo: .venv/.core  ## Run the forecasting example and print its five best config
 	@echo "The five best of out/forecast, by mean absolute scaled error:"
 	@$(PY) -m configmill results out/forecast --sort mase --top 5
 	@echo
-	@echo "A directory per config: out/forecast/result_<index>. All in one table: out/forecast/results.csv."
+	@echo "A directory per config, with its log and its artifacts: out/forecast/result_<index>"
 
 test: .venv/.test  ## Run the tests (ARGS="-k name" is handed to pytest)
 	$(PY) -m pytest $(ARGS)

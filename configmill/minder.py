@@ -12,6 +12,7 @@ experiment's, are the attempt's log; whoever started it has seen to that.
 
 from __future__ import annotations
 
+import atexit
 import os
 import select
 import signal
@@ -46,6 +47,8 @@ def main() -> None:
     if attempt is None:
         raise SystemExit("A minder needs Configmill's environment variables. Start it through run_experiment.py.")
     Minder(attempt, orders).mind()
+    # All that is left is the interpreter's own tidying up, 2 ms of every attempt.
+    os._exit(0)
 
 
 class _Stop:
@@ -266,10 +269,24 @@ def _run_experiment(attempt: Attempt, orders: Orders, report_fd: int) -> None:
     report = perform(attempt)
     if report.error is not None:
         print_error(report.error)
-    sys.stdout.flush()
     with open(report_fd, "w", encoding="utf-8") as pipe:
         pipe.write(report.to_json())
-    sys.exit(0 if report.status == status.SUCCEEDED else 1)
+    _exit(0 if report.status == status.SUCCEEDED else 1)
+
+
+def _exit(code: int) -> None:
+    """End the experiment's process: wait for its threads, run what is registered with atexit, flush, and go.
+
+    As multiprocessing ends its forked children, and for the same reasons: tearing down every module takes ms, and is
+    where native libraries crash.
+    """
+    if "threading" in sys.modules:
+        sys.modules["threading"]._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and not stream.closed:  # user code may have put anything there
+            stream.flush()
+    os._exit(code)
 
 
 def _drain(descriptor: int) -> bytes:

@@ -8,13 +8,17 @@ set sys.path. It doesn't run experiments, and applies no overrides.
 
 from __future__ import annotations
 
+import _ast
+import sys
+
 from configmill.config.config_list import ConfigList, as_config_list
 from configmill.config.frames import last_user_frame, user_traceback
 from configmill.errors import UsageError
 
+# `_ast` holds the very classes of `ast`, without the 3 ms that the latter's helpers cost every cold start.
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import ast
     from collections.abc import Callable
     from typing import Any
 
@@ -26,7 +30,7 @@ class BuilderCall:
 
     __slots__ = ("_call", "dotted_name", "text")
 
-    def __init__(self, text: str, dotted_name: str, call: ast.Call) -> None:
+    def __init__(self, text: str, dotted_name: str, call: _ast.Call) -> None:
         self.text = text
         self.dotted_name = dotted_name
         self._call = call
@@ -36,22 +40,18 @@ class BuilderCall:
 
     def evaluate(self, function: Any, namespace: dict[str, Any]) -> Any:
         """Return what the call of `function` returns, its arguments evaluated in `namespace`."""
-        import ast
-
-        name = ast.copy_location(ast.Name("configmill_builder", ast.Load()), self._call.func)
-        call = ast.Call(name, self._call.args, self._call.keywords)
-        expression = ast.Expression(ast.copy_location(call, self._call))
+        place = {"lineno": self._call.lineno, "col_offset": self._call.col_offset}
+        name = _ast.Name("configmill_builder", _ast.Load(), **place)
+        expression = _ast.Expression(_ast.Call(name, self._call.args, self._call.keywords, **place))
         # The name is a local of this evaluation only: the module's namespace stays as it is.
         return eval(compile(expression, "<config builder>", "eval"), namespace, {"configmill_builder": function})
 
 
 def parse_call(string: str) -> BuilderCall:
     """Parse a builder string; raises UsageError, which quotes it, for all but one call of a dotted name."""
-    import ast
-
     node = _parsed(string, "config builder", "package.module.build(key=value)")
     text = string.strip()
-    if isinstance(node, ast.Call):
+    if isinstance(node, _ast.Call):
         name = _dotted_name(node.func)
         if name is not None and "." in name:
             return BuilderCall(text, name, node)
@@ -69,11 +69,9 @@ def parse_call(string: str) -> BuilderCall:
 
 def parse_dotted_name(string: str) -> str:
     """Return the dotted name of an experiment; raises UsageError, which quotes the string, for anything else."""
-    import ast
-
     node = _parsed(string, "experiment", "package.module.run")
     text = string.strip()
-    if isinstance(node, ast.Call) and (called := _dotted_name(node.func)) is not None:
+    if isinstance(node, _ast.Call) and (called := _dotted_name(node.func)) is not None:
         raise UsageError(f'The experiment "{text}" is a call. Drop the parentheses: {called}')
     name = _dotted_name(node)
     if name is None or "." not in name:
@@ -83,15 +81,14 @@ def parse_dotted_name(string: str) -> str:
     return name
 
 
-def _parsed(string: object, what: str, example: str) -> ast.expr:
-    import ast
-
+def _parsed(string: object, what: str, example: str) -> _ast.expr:
     if not isinstance(string, str) or not string.strip():
         raise UsageError(f"The {what} {string!r:.200} is no dotted name. Write one: {example}")
     try:
-        tree = ast.parse(string.strip(), mode="eval")
+        tree: Any = compile(string.strip(), "<config builder>", "eval", _ast.PyCF_ONLY_AST)
         compile(tree, "<config builder>", "eval")  # finds what the parser lets pass: a repeated keyword, a yield
-        return tree.body
+        body: _ast.expr = tree.body
+        return body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         reason = getattr(error, "msg", None) or str(error) or type(error).__name__
         raise UsageError(
@@ -99,14 +96,12 @@ def _parsed(string: object, what: str, example: str) -> ast.expr:
         ) from error
 
 
-def _dotted_name(node: ast.expr) -> str | None:
-    import ast
-
+def _dotted_name(node: _ast.expr) -> str | None:
     parts = []
-    while isinstance(node, ast.Attribute):
+    while isinstance(node, _ast.Attribute):
         parts.append(node.attr)
         node = node.value
-    if not isinstance(node, ast.Name):
+    if not isinstance(node, _ast.Name):
         return None
     return ".".join([node.id, *reversed(parts)])
 
@@ -158,15 +153,14 @@ def _resolved(call: BuilderCall) -> tuple[Any, dict[str, Any]]:
 
 def _imported(call: BuilderCall, parts: list[str]) -> list[Any]:
     """Return the modules of all prefixes of the dotted name that are modules, shortest first."""
-    import importlib
-
     modules: list[Any] = []
     for depth in range(1, len(parts)):
         if modules and not hasattr(modules[-1], "__path__"):
             break
         name = ".".join(parts[:depth])
         try:
-            modules.append(importlib.import_module(name))
+            __import__(name)
+            modules.append(sys.modules[name])
         except ModuleNotFoundError as error:
             # The module itself, or one that it imports?
             if error.name != name:

@@ -1,7 +1,8 @@
 """Digests of functions: what they compute, not where they stand.
 
 A function is its module, qualified name, code, closure and defaults. Line numbers, file names, comments, docstrings
-and white space don't count; constants count as values, since a docstring shifts their indexes. What it calls, and
+and white space don't count (except that Python up to 3.12 compiles a condition wrapped over lines differently, which
+`measure.source` sees through); constants count as values, since a docstring shifts their indexes. What it calls, and
 the globals that it reads, count by name only. The digest holds within one minor version of Python.
 
     code_token(compile("x = 1", "a.py", "exec")) == code_token(compile("'documented'; x = 1", "b.py", "exec"))

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import sys
 
-from configmill.config.functions import code_token
 from configmill.config.hashing import sha256_hex
+from configmill.measure.source import source_token
 
 TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
 if TYPE_CHECKING:
@@ -19,14 +19,12 @@ MAX_PATCH_BYTES = 1_000_000
 
 
 def code_hash(project_dir: str) -> str:
-    """A hash (16 hex digits) over the code of every imported module that lies in the project."""
+    """A hash (16 hex digits) over the source of every imported module that lies in the project."""
     parts = []
-    for name, module in sorted(sys.modules.items()):
+    for _, module in sorted(sys.modules.items()):
         path = getattr(module, "__file__", None)
-        if isinstance(path, str) and _is_project_file(path, project_dir):
-            code = _code_of(name, module)
-            if code is not None:
-                parts.append(f"{os.path.relpath(path, project_dir)}\0{code_token(code)}\0")
+        if isinstance(path, str) and path.endswith(".py") and _is_project_file(path, project_dir):
+            parts.append(f"{os.path.relpath(path, project_dir)}\0{_token_of_file(path)}\0")
     return sha256_hex("".join(parts))[:16]
 
 
@@ -35,12 +33,12 @@ def _is_project_file(path: str, project_dir: str) -> bool:
     return inside and "site-packages" not in path and not path.startswith(os.path.join(sys.prefix, ""))
 
 
-def _code_of(name: str, module: Any) -> Any:
-    loader = getattr(getattr(module, "__spec__", None), "loader", None)
+def _token_of_file(path: str) -> str:
     try:
-        return loader.get_code(name) if loader is not None else None
-    except (ImportError, AttributeError, SyntaxError, OSError):
-        return None  # an extension module, or a file that is gone or half-edited since: nothing that can be hashed
+        with open(path, "rb") as file:
+            return source_token(file.read(), path)
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return "unreadable"  # gone, half-edited or nested too deeply since it was imported
 
 
 def git_state(directory: str) -> dict[str, Any] | None:

@@ -24,7 +24,8 @@ def run_experiment(config: configmill.Config) -> dict[str, float | int]:
     results = DagRunner(dag).run()
     if config.meta.experiment_dir is not None:
         source = SERIES[config.series.name]
-        title = f"{source.title}: {dag.forecaster.label}, horizon {config.horizon} {source.step}"
+        steps = source.step if config.horizon == 1 else f"{source.step}s"
+        title = f"{source.title}: {dag.forecaster.label}, horizon {config.horizon} {steps}"
         save_forecast_plot(results, title, source.unit, Path(config.meta.experiment_dir) / PLOT_NAME)
     return {
         "mae": results.accuracy.mae,

@@ -10,8 +10,8 @@ from types import ModuleType
 from hamilton import registry
 
 registry.disable_autoload()
-# Whatever goes wrong in a node is raised. Besides, Hamilton logs an invitation to its chat, and on import which optional
-# packages it misses: noise in an experiment's log.
+# What goes wrong in a node is raised. Hamilton also logs it, with an invitation to its chat, and says on import which
+# optional packages it lacks: noise in an experiment's log.
 logging.getLogger("hamilton").setLevel(logging.CRITICAL)
 
 from hamilton.driver import Builder, Driver  # noqa: E402 - the line above must come before it

@@ -67,8 +67,8 @@ def _draw_errors(axes: Axes, results: Results) -> None:
 
 def _last_training_dates(results: Results) -> NDArray[np.datetime64]:
     """Return shape (num_folds,)."""
-    origins = [result.fold.origin for result in results.folds]
-    return results.series.index.to_numpy("datetime64[D]")[np.array(origins) - 1]
+    dates = results.series.index.to_numpy("datetime64[D]")
+    return np.array([dates[result.fold.origin - 1] for result in results.folds])
 
 
 def _legend(result: FoldResult) -> str | None:

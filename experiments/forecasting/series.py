@@ -40,6 +40,6 @@ def load_co2() -> pd.Series:
 
 
 SERIES: dict[str, Source] = {
-    "sunspots": Source(load_sunspots, title="Sunspots", unit="sunspot number", step="years"),
-    "co2": Source(load_co2, title="CO2 at Mauna Loa", unit="CO2 in ppm", step="months"),
+    "sunspots": Source(load_sunspots, title="Sunspots", unit="sunspot number", step="year"),
+    "co2": Source(load_co2, title="CO2 at Mauna Loa", unit="CO2 in ppm", step="month"),
 }

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import functools
+import json
+import os
 import textwrap
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from configmill.config.encoding import encode
 from configmill.config.functions import code_token
+from configmill.measure.source import source_token
 
 
 def made(source: str, name: str = "f", filename: str = "a.py", module: str = "m", **names: object) -> Callable:
@@ -256,3 +261,41 @@ def test_more_than_256_constants() -> None:
     assert digest(made(plain)) == digest(made(documented))
     names = "\n".join(f"n{i} = {i}.5\nif n{i}: m{i} = n{i}" for i in range(300))
     assert token(names) == token('"doc"\n' + names)
+
+
+def undocumented(source: str) -> str:
+    """Return the source in another layout, without comments and docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and ast.get_docstring(
+            node
+        ):
+            node.body = node.body[1:] or ([] if isinstance(node, ast.Module) else [ast.Pass()])
+    return ast.unparse(tree)
+
+
+@pytest.mark.parametrize(
+    "name", ["argparse.py", "signal.py", "tracemalloc.py", "json/decoder.py", "textwrap.py", "zipfile.py"]
+)
+def test_source_tokens_of_real_modules_ignore_words_and_layout(name: str) -> None:
+    """Modules of the standard library, rewrapped and without comments and docstrings, keep their tokens."""
+    path = Path(os.__file__).parent / name
+    if not path.exists():
+        path = Path(os.__file__).parent / name.replace(".py", "/__init__.py")
+    source = path.read_text()
+    assert undocumented(source) != source
+    assert source_token(undocumented(source)) == source_token(source, str(path))
+    assert source_token(source + "\nx = 1\n") != source_token(source)
+
+
+def test_code_tokens_of_real_functions_ignore_docstrings_and_places() -> None:
+    """In one layout, code with and without docstrings has one token, from any file."""
+    source = ast.unparse(ast.parse(Path(json.decoder.__file__).read_text()))
+    assert '"""' in source and '"""' not in undocumented(source)
+    assert token(undocumented(source), "/b.py") == token(source)
+
+
+def test_source_tokens_of_what_is_no_python() -> None:
+    """The error names the file."""
+    with pytest.raises(SyntaxError, match=r"a\.py"):
+        source_token("def f(:", "a.py")
