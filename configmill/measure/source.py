@@ -53,7 +53,7 @@ def _write(node: Any, parts: list[str]) -> None:
         parts.append(repr(node))
 
 
-def _without_docstring(body: list[Any]) -> list[Any]:
+def _without_docstring(body: Any) -> Any:
     match body:
         case [_ast.Expr(value=_ast.Constant(value=str())), *rest]:
             return rest or [_ast.Pass()]  # what a body that was documentation alone would say without it

@@ -25,7 +25,7 @@ class LiveReporter:
     """Counts, elapsed time, an estimate of the rest and what runs now; failures scroll by above it."""
 
     def __init__(self, out: TextIO) -> None:
-        self._console = Console(file=out, highlight=False, soft_wrap=True)
+        self._console = Console(file=out, highlight=False)
         self._began = time.monotonic()
         self._to_run = self._skipped = self._width = 0
         self._done: dict[str, int] = {}
@@ -45,13 +45,17 @@ class LiveReporter:
         """Take the event in; print what should stay on the screen."""
         if isinstance(event, Planned):
             self._to_run, self._skipped, self._width = event.to_run, event.skipped, event.num_threads
-            self._console.print(Text(planned_line(event)))
+            self._print(planned_line(event))
         elif isinstance(event, Started):
             self._running[event.index] = (event.attempt, time.monotonic())
         elif isinstance(event, Finished):
             self._finish(event)
         elif isinstance(event, Stopping | Note):
-            self._console.print(Text(notice_line(event), style="yellow"))
+            self._print(notice_line(event), "yellow")
+
+    def _print(self, line: str, style: str = "") -> None:
+        # Paths stay in one piece, so that they can be copied and clicked.
+        self._console.print(Text(line, style=style), soft_wrap=True)
 
     def _finish(self, event: Finished) -> None:
         self._running.pop(event.index, None)
@@ -62,7 +66,7 @@ class LiveReporter:
             self._done[word] = self._done.get(word, 0) + 1
         if word != status.SUCCEEDED:
             for number, line in enumerate(finished_lines(event)):
-                self._console.print(Text(line, style=_STYLES[word] if number == 0 else ""))
+                self._print(line, _STYLES[word] if number == 0 else "")
 
     def _draw(self) -> RenderableType:
         over = sum(self._done.values())
@@ -80,7 +84,8 @@ class LiveReporter:
         for name, _, style in cells:
             table.add_column(name, style=style, header_style="dim", justify="right", no_wrap=True)
         table.add_row(*(value for _, value, _ in cells))
-        bar = ProgressBar(total=max(1, self._to_run), completed=over, width=60)
+        bar = Table.grid(padding=(0, 1))
+        bar.add_row(ProgressBar(total=max(1, self._to_run), completed=over, width=60), f"{over}/{self._to_run}")
         return Group(bar, table, *self._running_lines())
 
     def _estimate(self, waiting: int) -> str:

@@ -10,9 +10,7 @@ from tests.conftest import Project
 from tests.processes.cases import Cases, run_cases
 
 EXPERIMENTS = """
-    import ctypes, os, signal, socket, ssl, subprocess, sys, threading, time, urllib.error, urllib.request
-
-    import configmill
+    import os, signal, sys, time
 
     def raises(config):
         raise ValueError("no such lag: 7\\nand a second line")
@@ -60,22 +58,26 @@ EXPERIMENTS = """
         raise ConnectionResetError("peer reset")
 
     def connection_refused(config):
+        import socket
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
             socket.create_connection(unused.getsockname())
 
     def url_error(config):
+        import socket, urllib.request
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
             urllib.request.urlopen("http://127.0.0.1:%d/" % unused.getsockname()[1])
 
     def http_error(config):
+        import urllib.error
         raise urllib.error.HTTPError("http://example.org", 503, "unavailable", {}, None)
 
     def times_out(config):
         raise TimeoutError("the server said nothing")
 
     def ssl_error(config):
+        import ssl
         raise ssl.SSLError("bad certificate")
 
     def file_not_found(config):
@@ -92,6 +94,7 @@ EXPERIMENTS = """
         os.kill(os.getpid(), signal.SIGKILL)
 
     def segfaults(config):
+        import ctypes
         ctypes.string_at(0)
 
     def aborts(config):
@@ -123,6 +126,7 @@ EXPERIMENTS = """
         os._exit(3)
 
     def exits_in_a_thread(config):
+        import threading
         threading.Thread(target=sys.exit).start()
         return {"y": 1}
 
