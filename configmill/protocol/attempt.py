@@ -27,7 +27,7 @@ ATTEMPT = "CONFIGMILL_ATTEMPT"
 PROJECT_DIR = "CONFIGMILL_PROJECT_DIR"
 GPUS = "CONFIGMILL_GPUS"
 
-#: Every variable that a child is given, in the order of DESIGN's table.
+#: Every variable that a child is given.
 VARIABLES = (CONFIG_BUILDER, CONFIG_IDX, DST_DIR, TARGET, CONFIG_DIGEST, OVERRIDES, ATTEMPT, PROJECT_DIR, GPUS)
 
 

@@ -85,7 +85,7 @@ class LiveReporter:
             table.add_column(name, style=style, header_style="dim", justify="right", no_wrap=True)
         table.add_row(*(value for _, value, _ in cells))
         bar = Table.grid(padding=(0, 1))
-        bar.add_row(ProgressBar(total=max(1, self._to_run), completed=over, width=60), f"{over}/{self._to_run}")
+        bar.add_row(_bar(over, self._to_run), f"{over}/{self._to_run}")
         return Group(bar, table, *self._running_lines())
 
     def _estimate(self, waiting: int) -> str:
@@ -107,3 +107,8 @@ class LiveReporter:
         ]
         more = len(self._running) - MAX_RUNNING_SHOWN
         return [*lines, Text(f"  ... and {more} more", style="dim")] if more > 0 else lines
+
+
+def _bar(over: int, total: int) -> ProgressBar:
+    # rich's own colour for an unfinished bar is red, which here would read as a failure.
+    return ProgressBar(total=max(1, total), completed=over, width=60, complete_style="green")

@@ -59,12 +59,12 @@ class Terminal:
         """Everything that came, as text."""
         return _ESCAPES.sub("", self.raw).replace("\r", "")
 
-    def wait_for(self, pattern: str, seconds: float = 20.0) -> re.Match[str]:
+    def wait_for(self, pattern: str, seconds: float = 10.0) -> re.Match[str]:
         """Read until the regular expression is in what was printed; fails the test where it doesn't come."""
         deadline = time.monotonic() + seconds
         while (found := re.search(pattern, self.printed)) is None:
             if not self._open or time.monotonic() > deadline:
-                pytest.fail(f"{pattern!r} didn't come on the terminal:\n{self.printed}")
+                pytest.fail(f"{pattern!r} didn't come on the terminal, which ends so:\n{self.printed[-2000:]}")
             self._read(deadline)
         return found
 
@@ -77,7 +77,7 @@ class Terminal:
         deadline = time.monotonic() + seconds
         while self._open:
             if time.monotonic() > deadline:
-                pytest.fail(f"it didn't end within {seconds:g} s:\n{self.printed}")
+                pytest.fail(f"it didn't end within {seconds:g} s; the terminal ends so:\n{self.printed[-2000:]}")
             self._read(deadline)
         return self.process.wait(timeout=seconds)
 

@@ -101,7 +101,7 @@ def test_says_what_it_would_refuse(squares: Project) -> None:
     """A dry run of a command that can't be carried out is refused as the command would be."""
     squares.write("foreign/keep.txt", "mine")
     before = listing(squares.root.parent)
-    for options in (["--set", "nme=1"], ["--index", "9"], ["--dst_dir", "foreign"], ["--dst_dir", "/proc/x"]):
+    for options in (["--set", "nme=1"], ["--index", "9"], ["--dst_dir", "foreign"]):
         done = squares.run("--dry_run", *options)
         assert (done.code, done.out) == (2, ""), options
     assert listing(squares.root.parent) == before

@@ -91,7 +91,7 @@ def test_help_explains_each_option(project: Project) -> None:
     for command in (["run_experiment.py"], ["run_experiment_stub.py"], ["-m", "configmill"]):
         text = _help(project, command)
         _, _, listed = text.partition("options:")
-        entries = [block for block in listed.split("\n  -")[1:]]
+        entries = listed.split("\n  -")[1:]
         assert entries
         for entry in entries:
             words = entry.replace("\n", " ").split("  ", 1)

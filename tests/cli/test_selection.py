@@ -144,7 +144,10 @@ def test_priority_decides_the_order(squares: Project) -> None:
     """What bears a higher `resources.priority` starts first; the indices stay those of the list."""
     squares.write(
         "builder.py",
-        "def build():\n    return [{'x': x, 'name': 'n', 'resources': {'priority': p}} for x, p in enumerate([0, 5, 1])]\n",
+        """
+        def build():
+            return [{"x": x, "name": "n", "resources": {"priority": p}} for x, p in enumerate([0, 5, 1])]
+        """,
     )
     done = squares.run()
     ended = [line.split()[1] for line in done.out.splitlines() if line.startswith("[")]

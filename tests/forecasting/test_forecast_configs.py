@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from config_builders.forecasting import build_ar_configs
+from tests.conftest import REPOSITORY
 
 
 @pytest.mark.parametrize(("arguments", "count"), [({}, 44), ({"max_lag": 4}, 24), ({"max_lag": 1, "horizons": [6]}, 6)])
-def test_the_builder_crosses_series_models_and_horizons(arguments: dict[str, int], count: int) -> None:
+def test_the_builder_crosses_series_models_and_horizons(arguments: dict[str, Any], count: int) -> None:
     """Two series x (max_lag ARs + two benchmarks) x horizons, no two alike."""
     configs = build_ar_configs(**arguments)
     assert len(configs) == count
@@ -32,6 +34,6 @@ def test_every_config_has_at_least_five_folds() -> None:
 
 def test_building_configs_needs_no_scientific_package() -> None:
     """The manager and every child build the list: that must cost neither pandas nor statsmodels."""
-    code = "import sys; from config_builders.forecasting import build_ar_configs; build_ar_configs()[3]; print(*sys.modules)"
-    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"numpy", "pandas", "statsmodels", "hamilton", "matplotlib"} & set(modules)
+    code = "import sys; from config_builders import forecasting; forecasting.build_ar_configs()[3]; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert not {"numpy", "pandas", "statsmodels", "hamilton", "matplotlib"} & set(done.stdout.split())

@@ -1,25 +1,18 @@
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.forecasting.dag import Dag, DagBuilder, DagRunner, Results
+from experiments.forecasting.dag import Dag, DagBuilder
 from experiments.forecasting.folds import Fold
-from tests.forecasting.settings import NAMES, configs_by_name
+from tests.forecasting.runs import NAMES, configs_by_name, run
 
 
 def forecast(dag: Dag, series: pd.Series, fold: Fold) -> pd.Series:
+    """The fold's forecast, were the series another."""
     computed: pd.Series = dag.compute("forecast", known={"series": series}, fold=fold)["forecast"]
     return computed
-
-
-def run(name: str, horizon: int) -> tuple[Results, list[dict[str, Any]]]:
-    logged: list[dict[str, Any]] = []
-    runner = DagRunner(DagBuilder(configs_by_name(horizon)[name]).build(), lambda **values: logged.append(values))
-    return runner.run(), logged
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -9,10 +9,9 @@ import pytest
 from PIL import Image
 
 from experiments.forecasting import run_experiment
-from experiments.forecasting.dag import DagBuilder, DagRunner
 from experiments.forecasting.plot import save_forecast_plot
 from tests.conftest import REPOSITORY, Project
-from tests.forecasting.settings import NAMES, configs_by_name
+from tests.forecasting.runs import NAMES, configs_by_name, run
 
 # An audit hook sees every socket, of every package, from the first import on.
 FORBID_THE_NETWORK = """
@@ -48,11 +47,11 @@ def test_by_hand_it_returns_plain_numbers_and_leaves_nothing(
 @pytest.mark.parametrize("name", NAMES)
 def test_the_picture_is_an_image_with_something_in_it(name: str, horizon: int, tmp_path: Path) -> None:
     """A PNG of 1500 x 900 in which every colour of truth and forecasts occurs."""
-    results = DagRunner(DagBuilder(configs_by_name(horizon)[name]).build(), lambda **_: None).run()
+    results, _ = run(name, horizon)
     save_forecast_plot(results, "title", "unit", tmp_path / "forecast.png")
     with Image.open(tmp_path / "forecast.png") as image:
         assert (image.format, image.size) == ("PNG", (1500, 900))
-        colors = {color for _, color in image.convert("RGB").getcolors(1 << 24)}
+        colors = {color for _, color in image.convert("RGB").getcolors(1 << 24) or []}
     assert {(0x3B, 0x3F, 0x46), (0xD1, 0x49, 0x5B), (0x2A, 0x7F, 0x9E)} <= colors
 
 
@@ -72,14 +71,13 @@ def test_under_the_manager_each_model_leaves_result_metrics_and_picture(project:
         experiment="experiments.forecasting.run_experiment",
         builder="config_builders.forecasting.build_ar_configs(max_lag=1, horizons=[6])",
     )  # fmt: skip
-    assert done.returncode == 0, done
+    assert done.code == 0, done
     for index in range(6):
-        left = project.out / f"result_{index}"
-        result = json.loads((left / "result.json").read_text())
+        result, record = project.json(index, "result.json"), project.json(index, "attempts/1.json")
+        left = project.result_dir(index)
         metrics = [json.loads(line) for line in (left / "metrics.jsonl").read_text().splitlines()]
-        record = json.loads((left / "attempts" / "1.json").read_text())
         assert [line["step"] for line in metrics] == list(range(result["num_folds"]))
         assert sum(line["mase"] for line in metrics) / len(metrics) == pytest.approx(result["mase"])
         assert record["unread_keys"] == []
         assert (left / "forecast.png").stat().st_size > 20_000
-        assert "WARN" not in (left / "attempts" / "1.log").read_text().upper()
+        assert "WARN" not in project.log(index).upper()
