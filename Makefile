@@ -10,6 +10,8 @@ PIP := $(PY) -m pip --disable-pip-version-check -q
 INSTALL := $(PIP) install -c constraints.txt
 PINS := setup.cfg pyproject.toml constraints.txt
 TORCH := torch==2.13.0
+# As pip does for what it copies: where PYTHONDONTWRITEBYTECODE is set, every experiment would compile the library anew.
+COMPILE := $(PY) -m compileall -q configmill
 
 # The first Python that is new enough and can make a virtual environment; PYTHON=... on the command line goes first.
 FIND_PYTHON := for python in $(PYTHON) python3.11 python3 python3.12 python3.13 python3.14 python; do \
@@ -79,18 +81,22 @@ $(PY):
 
 .venv/.core: $(PINS) | $(PY)
 	$(INSTALL) -e '.[forecast]'
+	$(COMPILE)
 	@touch $@
 
 .venv/.test: $(PINS) | $(PY)
 	$(INSTALL) -e '.[forecast,dev]'
+	$(COMPILE)
 	@touch .venv/.core $@
 
 # torch first and alone: pip then leaves the build that is there, whichever it is, as it is.
 .venv/.all: $(PINS) | $(PY)
 	$(INSTALL) $(TORCH)
 	$(INSTALL) -e '.[llm,forecast,dev]'
+	$(COMPILE)
 	@touch .venv/.core .venv/.test $@
 
 .venv/.bench: $(PINS) | $(PY)
 	$(INSTALL) -e '.[bench]'
+	$(COMPILE)
 	@touch $@

@@ -1,1 +1,8 @@
-"""What a user looks at: the terminal (report/terminal.py). It renders events and a Summary that the cli hands it."""
+"""What a user looks at; it renders events, a Summary or rows that the cli hands it.
+
+terminal.py    a run in the terminal: plain lines, the summary, a dry run
+live.py        the live table, where there is a terminal
+tables.py      results, status and failures
+lines.py       events as lines of text
+durations.py   seconds for the eye
+"""

@@ -15,7 +15,7 @@ from rich.text import Text
 from configmill.protocol import status
 from configmill.protocol.events import Event, Finished, Note, Planned, Started, Stopping
 from configmill.report.durations import duration
-from configmill.report.terminal import finished_lines, notice_line, planned_line
+from configmill.report.lines import finished_lines, notice_line, planned_line
 
 MAX_RUNNING_SHOWN = 8
 _STYLES = {status.SUCCEEDED: "green", status.FAILED: "bold red", status.INTERRUPTED: "yellow"}

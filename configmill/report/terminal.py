@@ -16,11 +16,11 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TextIO
 
 from configmill.plan.decide import Decision
-from configmill.protocol import status
-from configmill.protocol.events import Event, Finished, Note, Planned, Started, Stopping
+from configmill.protocol.events import Event, Finished, Planned, Started
 from configmill.protocol.request import RunRequest
 from configmill.protocol.summary import Summary
 from configmill.report.durations import duration
+from configmill.report.lines import finished_lines, notice_line, planned_line
 
 MAX_FAILURES_SHOWN = 20
 
@@ -59,31 +59,6 @@ class PlainReporter:
 
     def _print(self, line: str) -> None:
         print(line, file=self._out, flush=True)
-
-
-def planned_line(event: Planned) -> str:
-    """What is about to happen."""
-    skipped = f", {event.skipped} skipped because they succeeded before" if event.skipped else ""
-    return f"{event.to_run} of {event.total} configs to run{skipped}; {event.num_threads} at a time; {event.dst_dir}"
-
-
-def finished_lines(event: Finished) -> list[str]:
-    """One line for a success; for a failure what, where and which log, and whether it is tried again."""
-    outcome = event.outcome
-    head = f"result_{event.index} {outcome.status} in {duration(outcome.seconds)}"
-    if outcome.status == status.SUCCEEDED:
-        return [head]
-    again = "" if event.retry_in is None else f"; next attempt in {event.retry_in:g} s"
-    head = f"result_{event.index} {outcome.status.upper()} after {duration(outcome.seconds)}{again}"
-    lines = [f"{head}: {outcome.failure_class}: {outcome.error}"]
-    if outcome.where is not None:
-        lines.append(f"    at   {outcome.where}")
-    return [*lines, f"    log  {outcome.log}"]
-
-
-def notice_line(event: Stopping | Note) -> str:
-    """A notice, set off from the rest."""
-    return f"note: {event}" if isinstance(event, Note) else f"stopping: {event}"
 
 
 def print_summary(summary: Summary, out: TextIO) -> None:

@@ -6,8 +6,8 @@ run_experiment.py --experiment_builder experiments.forecasting.run_experiment \
 
 import os
 
-# Read when numpy is first imported. The matrices here are tiny, and where experiments share the cores, OpenBLAS's threads
-# spin while they wait for one another: exponential smoothing took 20 times as long (two at once on two cores).
+# numpy reads it when it is imported. The matrices here are tiny, and where experiments share the cores, OpenBLAS's
+# threads spin while they wait for one another: two at once on two cores took 20 times the processor time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from experiments.forecasting.experiment import run_experiment

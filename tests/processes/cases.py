@@ -1,10 +1,10 @@
 """Many small experiments in one command: each function of a text is one, and each test asks what became of its own.
 
-    cases = run_cases(project, '''
-        def divides_by_zero(config):
-            return {"y": 1 / 0}
-        ''', "--num_threads", "2")
-    cases.record("divides_by_zero")["failure_class"] == "code_error"
+cases = run_cases(project, '''
+    def divides_by_zero(config):
+        return {"y": 1 / 0}
+    ''', "--num_threads", "2")
+cases.record("divides_by_zero")["failure_class"] == "code_error"
 """
 
 from __future__ import annotations

@@ -280,9 +280,7 @@ def test_a_thread_that_exits_is_its_own_affair(cases: Cases) -> None:
     assert cases.record("exits_in_a_thread")["status"] == "succeeded"
 
 
-@pytest.mark.parametrize(
-    "case", ["child_of_a_fork_returns_too", "child_of_a_fork_exits", "child_of_a_fork_raises"]
-)
+@pytest.mark.parametrize("case", ["child_of_a_fork_returns_too", "child_of_a_fork_exits", "child_of_a_fork_raises"])
 def test_only_the_experiments_own_process_reports(cases: Cases, case: str) -> None:
     """What a process that the experiment forked returns, raises or exits with is neither its result nor its end."""
     assert cases.record(case)["status"] == "succeeded", cases.record(case)
