@@ -11,6 +11,7 @@ from configmill.cli.parser import Parser
 from configmill.config.builder import parse_call
 from configmill.config.overrides import parse_overrides
 from configmill.errors import UsageError
+from configmill.launch.native_threads import num_cores
 from configmill.plan.selection import parse_indices
 from configmill.plan.targets import resolve_target
 from configmill.protocol.request import DEFAULT_GRACE, DEFAULT_RETRY_BACKOFF, LOG_LEVELS, RunRequest, Selection
@@ -183,7 +184,7 @@ def _num_threads(given: str) -> int:
     if given == "serial":
         return 1
     if given == "-1":
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return num_cores()
     if not given.isdecimal() or int(given) == 0:
         raise UsageError(f"--num_threads {given!r} is no number of threads. Give 1 or more, 'serial', or -1.")
     return int(given)

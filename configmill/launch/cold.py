@@ -1,6 +1,6 @@
 """Cold start: a new Python process, which becomes the attempt's minder and forks the experiment.
 
-    with ColdLauncher(lock_fd) as launcher:
+    with ColdLauncher(lock_fd, width=2, owns_process=True) as launcher:
         minder = launcher.start(attempt, limits)
         minder.wait()                      # nothing of the attempt is left; its record is written
 
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from configmill.launch.native_threads import native_thread_limits
 from configmill.processes import become_subreaper, children_of, kill, processes_with_environment
 from configmill.protocol.attempt import Attempt
 from configmill.protocol.orders import Orders
@@ -72,13 +73,14 @@ class Minder:
 class ColdLauncher:
     """Starts minders, and ends what is left below this process when a minder is killed.
 
-    `lock_fd` is the dst_dir's lock, which each minder holds on to. `owns_process` says that this process is the
+    `lock_fd` is the dst_dir's lock, which each minder holds on to; `width` attempts run at a time. `owns_process` says that this process is the
     manager and nothing else, so that every child that isn't a minder is an orphan of one; where it isn't (a user's
     script that calls `configmill.run`), orphans are told by their environment.
     """
 
-    def __init__(self, lock_fd: int, *, owns_process: bool) -> None:
+    def __init__(self, lock_fd: int, *, width: int, owns_process: bool) -> None:
         self._lock_fd = lock_fd
+        self._thread_limits = native_thread_limits(width, os.environ)
         self._owns_process = owns_process
         # Held while a minder is born: until it is registered it would pass for an orphan.
         self._guard = threading.Lock()
@@ -110,7 +112,7 @@ class ColdLauncher:
         with open(attempt.dir.log(attempt.number), "ab") as log, self._guard:
             process = subprocess.Popen(
                 command,
-                env={**os.environ, **attempt.to_env()},
+                env={**os.environ, **self._thread_limits, **attempt.to_env()},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -47,10 +47,11 @@ def run(
     began = time.monotonic()
     plan = make_plan(request, configs)
     directory = CampaignDir(request.dst_dir)
+    width = max(1, min(request.num_threads, len(plan.selected)))
     with (
         open_campaign(directory, request.target, clean=request.clean_dst_dir, confirm_clean=confirm_clean) as campaign,
         RunRecord(directory, request, plan.digests) as record,
-        ColdLauncher(campaign.lock_fd, owns_process=owns_process) as launcher,
+        ColdLauncher(campaign.lock_fd, width=width, owns_process=owns_process) as launcher,
     ):
         if configs is not None:
             request = replace(request, config_builder=_save_given(directory, record.run, configs))
@@ -65,7 +66,7 @@ def run(
                 campaign_run.emit(Note(warning))
             interrupt_unfinished([directory.experiment(plan.digests[index]) for index in to_run], record.run)
             if to_run:
-                run_loops(campaign_run.work, min(request.num_threads, len(to_run)))
+                run_loops(campaign_run.work, min(width, len(to_run)))
             if campaign_run.error is not None:
                 raise campaign_run.error
             if to_run or links_changed or not os.path.exists(directory.results_csv):

@@ -47,7 +47,7 @@ def test_code_1_with_abort_on_error(failing: Project) -> None:
 
 
 def test_json_of_a_run(failing: Project) -> None:
-    """stdout has one line: the counts, each failure with class, message, place and log, the exit code."""
+    """On stdout stands one line: the counts, each failure with class, message, place and log, the exit code."""
     done = failing.run("--json", "--num_threads", "2")
     assert done.code == 1
     assert len(done.out.splitlines()) == 1
