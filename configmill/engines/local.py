@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from joblib import Parallel, delayed
-
 
 def run_loops(loop: Callable[[], None], width: int) -> None:
     """Run `loop` `width` times side by side, in this thread where `width` is 1; returns when all have returned."""
+    if width == 1:
+        loop()
+        return
+    from joblib import Parallel, delayed  # 0.1 s, which a usage error, a dry run and a single loop need not pay
+
     Parallel(n_jobs=width, backend="threading")(delayed(loop)() for _ in range(width))

@@ -67,10 +67,13 @@ def run(
             interrupt_unfinished([directory.experiment(plan.digests[index]) for index in to_run], record.run)
             if to_run:
                 run_loops(campaign_run.work, min(width, len(to_run)))
+            tables_hold = not (to_run or links_changed or campaign.previous_died) and os.path.exists(
+                directory.results_csv
+            )
+            if not tables_hold:
+                write_tables(directory, result_rows(directory, plan.digests, lambda index: encode(plan.config(index))))
             if campaign_run.error is not None:
                 raise campaign_run.error
-            if to_run or links_changed or not os.path.exists(directory.results_csv):
-                write_tables(directory, result_rows(directory, plan.digests, lambda index: encode(plan.config(index))))
             summary = _summarise(record.run, request, plan, decisions, campaign_run, time.monotonic() - began)
             record.close(summary)
     return summary

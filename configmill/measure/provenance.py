@@ -19,9 +19,14 @@ MAX_PATCH_BYTES = 1_000_000
 
 
 def code_hash(project_dir: str) -> str:
-    """A hash (16 hex digits) over the source of every imported module that lies in the project."""
+    """A hash (16 hex digits) over the source of every imported module that lies in the project.
+
+    Configmill's own modules are left out, also where the project is its checkout: runs/<run>.json has the commit.
+    """
     parts = []
-    for _, module in sorted(sys.modules.items()):
+    for name, module in sorted(sys.modules.items()):
+        if name.partition(".")[0] == "configmill":
+            continue
         path = getattr(module, "__file__", None)
         if isinstance(path, str) and path.endswith(".py") and _is_project_file(path, project_dir):
             parts.append(f"{os.path.relpath(path, project_dir)}\0{_token_of_file(path)}\0")
@@ -43,13 +48,14 @@ def _token_of_file(path: str) -> str:
 
 def git_state(directory: str) -> dict[str, Any] | None:
     """Commit, branch and the patch of uncommitted changes of the checkout around `directory`; None outside of one."""
-    commit = _git(directory, "rev-parse", "HEAD")
-    if commit is None:
+    head = _git(directory, "rev-parse", "HEAD", "--abbrev-ref", "HEAD")
+    if head is None:
         return None
+    commit, branch = head.split()
     patch = _git(directory, "diff", "HEAD", "--no-ext-diff", "--no-color") or ""
     return {
-        "commit": commit.strip(),
-        "branch": (_git(directory, "rev-parse", "--abbrev-ref", "HEAD") or "").strip(),
+        "commit": commit,
+        "branch": branch,
         "dirty": bool(patch),
         "patch": patch if len(patch) <= MAX_PATCH_BYTES else patch[:MAX_PATCH_BYTES],
         "patch_cut": len(patch) > MAX_PATCH_BYTES,

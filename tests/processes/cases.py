@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import ast
 import json
+import subprocess
 import textwrap
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.conftest import Done, Project
 
@@ -72,6 +75,18 @@ def write_cases(project: Project, experiments: str, **more: dict[str, Any]) -> l
     project.write("experiment.py", text + _DISPATCH)
     project.write("builder.py", f"CONFIGS = {configs!r}\n\ndef build():\n    return CONFIGS\n")
     return names
+
+
+def run_within(project: Project, seconds: float, *options: str) -> Done:
+    """Run a command that may hang where something is wrong; fail the test where it isn't over in time."""
+    manager = project.start(*options)
+    try:
+        output, _ = manager.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        manager.kill()
+        manager.communicate()
+        pytest.fail(f"the manager isn't over after {seconds:g} s")
+    return Done(manager.returncode, output, "")
 
 
 def run_cases(

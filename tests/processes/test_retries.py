@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from tests.conftest import Project
-from tests.processes.cases import Cases, run_cases, write_cases
+from tests.processes.cases import Cases, run_cases, run_within, write_cases
 
 EXPERIMENTS = """
     import os, signal, sys, time
@@ -256,7 +256,7 @@ def test_two_minders_killed_at_once(project: Project) -> None:
     write_cases(
         project,
         """
-        import os, signal, sys, time
+        import os, signal, time
 
         def _meet(config, other):
             if config.meta.attempt > 3:
@@ -279,6 +279,6 @@ def test_two_minders_killed_at_once(project: Project) -> None:
             return _meet(config, "one")
         """,
     )
-    done = project.run("--num_threads", "2", "--json")
+    done = run_within(project, 30, "--num_threads", "2")
     assert done.code == 0, done
     assert [project.json(i, f"attempts/{n}.json")["failure_class"] for i in (0, 1) for n in (1, 2, 3)] == ["lost"] * 6
