@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -61,6 +60,8 @@ def _usage_error(error: UsageError) -> int:
 
 
 def _bug() -> int:
+    import tempfile  # 4 ms, with random and shutil, which only a bug needs
+
     from configmill.measure.provenance import installed_versions
 
     error = sys.exc_info()[1]

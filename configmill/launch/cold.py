@@ -73,9 +73,9 @@ class Minder:
 class ColdLauncher:
     """Starts minders, and ends what is left below this process when a minder is killed.
 
-    `lock_fd` is the dst_dir's lock, which each minder holds on to; `width` attempts run at a time. `owns_process` says that this process is the
-    manager and nothing else, so that every child that isn't a minder is an orphan of one; where it isn't (a user's
-    script that calls `configmill.run`), orphans are told by their environment.
+    `lock_fd` is the dst_dir's lock, which each minder holds on to; `width` attempts run at a time. `owns_process` says
+    that this process is the manager and nothing else, so that every child that isn't a minder is an orphan of one;
+    where it isn't (a user's script that calls `configmill.run`), orphans are told by their environment.
     """
 
     def __init__(self, lock_fd: int, *, width: int, owns_process: bool) -> None:

@@ -22,7 +22,7 @@ VARIABLES = (
 
 
 def native_thread_limits(width: int, environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables to set for each of `width` experiments at a time; none where one has all cores or the user chose."""
+    """The variables to set for each of `width` experiments; none where one has all cores or the user chose."""
     if width == 1 or any(name in environ for name in VARIABLES):
         return {}
     return dict.fromkeys(VARIABLES, str(max(1, num_cores() // width)))

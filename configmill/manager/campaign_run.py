@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from configmill.config.overrides import overrides_to_json
 from configmill.launch.cold import ColdLauncher, Limits, Minder
@@ -32,6 +33,15 @@ from configmill.store.experiments import (
     running_pid,
     seal_success,
 )
+
+
+@dataclass(frozen=True)
+class _Started:
+    """An attempt under way; `minder` is the reason where none could be started."""
+
+    job: Job
+    attempt: Attempt
+    minder: Minder | str
 
 
 class CampaignRun:
@@ -59,6 +69,7 @@ class CampaignRun:
         self._queue = Queue(jobs, RetryPolicy(request.num_retries, request.retry_backoff))
         self._changed = threading.Condition()
         self._minders: set[Minder] = set()
+        self._started_early: list[_Started] = []
         self._stops = 0
         self._listener_gone = False
         #: The last outcome of each experiment that was tried, by index.
@@ -68,15 +79,33 @@ class CampaignRun:
         #: The first exception of a loop: a bug, or a disk that is full.
         self.error: BaseException | None = None
 
-    def work(self) -> None:
-        """One worker loop: take, carry out, hand back, until nothing is left."""
+    def start_early(self, number: int) -> None:
+        """Start the first `number` jobs; the loops that are about to begin wait for them.
+
+        So the first experiments are under way while joblib is imported (0.1 s).
+        """
         try:
-            while (job := self._next_job()) is not None:
-                self._carry_out(job)
+            for _ in range(number):
+                with self._changed:
+                    job = self._queue.take(time.monotonic())
+                if not isinstance(job, Job):  # a Ctrl-C has emptied the queue: nothing here may wait
+                    return
+                self._started_early.append(self._start(job))
         except BaseException as error:
-            # The other loops must end their experiments before anybody hears of it.
-            self.error = self.error or error
-            self.stop("an error in the manager", unless_stopping=True)
+            self._fail(error)
+
+    def work(self) -> None:
+        """One worker loop: take, wait for the outcome, hand it back, until nothing is left."""
+        try:
+            while (started := self._next_started()) is not None:
+                self._finish(started)
+        except BaseException as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        # The other loops must end their experiments before anybody hears of it.
+        self.error = self.error or error
+        self.stop("an error in the manager", unless_stopping=True)
 
     def on_signal(self, signum: int) -> None:
         """A signal to the manager: the first one ends what runs with the grace, the next at once."""
@@ -118,8 +147,15 @@ class CampaignRun:
                     return None
                 self._changed.wait(taken.seconds)
 
-    def _carry_out(self, job: Job) -> None:
-        outcome = self._attempt(job)
+    def _next_started(self) -> _Started | None:
+        with self._changed:
+            if self._started_early:
+                return self._started_early.pop(0)
+        job = self._next_job()
+        return None if job is None else self._start(job)
+
+    def _finish(self, started: _Started) -> None:
+        job, outcome = started.job, self._outcome(started)
         with self._changed:
             self.outcomes[job.index] = outcome
             retry_in = self._queue.finish(job, outcome.failure_class, time.monotonic())
@@ -130,17 +166,29 @@ class CampaignRun:
         if failed_for_good and self._request.abort_on_error:
             self.stop(f"result_{job.index} failed and --abort_on_error is given", unless_stopping=True)
 
-    def _attempt(self, job: Job) -> Outcome:
-        """One attempt from its directory to its outcome."""
+    def _start(self, job: Job) -> _Started:
+        """Prepare the job's directory and start its minder."""
         attempt = self._begin(job)
-        log_path = attempt.dir.log(attempt.number)
-        self.emit(Started(job.index, attempt.number, log_path))
+        self.emit(Started(job.index, attempt.number, attempt.dir.log(attempt.number)))
         try:
             minder = self._launcher.start(attempt, self._limits(job))
         except OSError as error:
-            why = f"no process could be started: {error}"
-            return self._record_end(attempt, Report(status.FAILED, failure_class=status.IO, message=why))
-        self._wait(minder)
+            return _Started(job, attempt, f"no process could be started: {error}")
+        with self._changed:
+            self._minders.add(minder)
+            stops = self._stops
+        for _ in range(stops):  # they came before this minder could be told
+            minder.terminate()
+        return _Started(job, attempt, minder)
+
+    def _outcome(self, started: _Started) -> Outcome:
+        """What becomes of an attempt: waits for its end."""
+        attempt, minder = started.attempt, started.minder
+        if isinstance(minder, str):
+            return self._record_end(attempt, Report(status.FAILED, failure_class=status.IO, message=minder))
+        minder.wait()
+        with self._changed:
+            self._minders.discard(minder)
         outcome = read_outcome(attempt.dir, attempt.number)
         if outcome is None:
             self._launcher.end_orphans(minder, attempt, running_pid(attempt.dir))
@@ -175,16 +223,6 @@ class CampaignRun:
             log_level=self._request.log_level,
             queued_seconds=max(0.0, time.monotonic() - job.ready_at),
         )
-
-    def _wait(self, minder: Minder) -> None:
-        with self._changed:
-            self._minders.add(minder)
-            stops = self._stops
-        for _ in range(stops):  # they came before this minder could be told
-            minder.terminate()
-        minder.wait()
-        with self._changed:
-            self._minders.discard(minder)
 
     def _lost(self, attempt: Attempt, minder: Minder) -> Outcome:
         if self._stops:

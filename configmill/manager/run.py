@@ -66,7 +66,9 @@ def run(
                 campaign_run.emit(Note(warning))
             interrupt_unfinished([directory.experiment(plan.digests[index]) for index in to_run], record.run)
             if to_run:
-                run_loops(campaign_run.work, min(width, len(to_run)))
+                loops = min(width, len(to_run))
+                campaign_run.start_early(loops)
+                run_loops(campaign_run.work, loops)
             tables_hold = not (to_run or links_changed or campaign.previous_died) and os.path.exists(
                 directory.results_csv
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 import sys
 import time
 from collections.abc import Sequence
@@ -37,7 +36,7 @@ class RunRecord:
             "started": timestamp(self._started),
             "ended": None,
             "command": list(request.command),
-            "host": platform.node(),
+            "host": os.uname().nodename,
             "pid": os.getpid(),
             "outcome": None,
             "request": {**asdict(request), "overrides": overrides_to_json(request.overrides)},

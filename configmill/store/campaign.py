@@ -8,7 +8,6 @@ with open_campaign(directory, target) as campaign:
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -175,6 +174,8 @@ def open_campaign(
 
 
 def _clean(directory: CampaignDir, confirm: Callable[[str], bool] | None) -> None:
+    import shutil  # 2 ms, with the compressors that it knows
+
     names = [name for name in os.listdir(directory.path) if name != ".lock"]
     if not names:
         return

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -41,7 +40,7 @@ class Holder:
     @property
     def alive(self) -> bool:
         """Whether it still runs; of another host nobody here knows, so it counts as alive."""
-        return self.host != socket.gethostname() or is_running(self.pid, self.started)
+        return self.host != os.uname().nodename or is_running(self.pid, self.started)
 
 
 class CampaignLock:
@@ -57,7 +56,7 @@ class CampaignLock:
         self.descriptor = self._take()
         self.previous_died = read_holder(self._campaign) is not None
         holder = Holder(
-            host=socket.gethostname(),
+            host=os.uname().nodename,
             pid=os.getpid(),
             started=start_time(os.getpid()),
             since=timestamp(time.time()),

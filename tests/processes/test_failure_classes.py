@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
 import pytest
@@ -100,6 +101,20 @@ EXPERIMENTS = """
     def aborts(config):
         os.abort()
 
+    def dies_of_a_nameless_signal(config):
+        os.kill(os.getpid(), signal.SIGRTMIN + 3)
+        time.sleep(1000)
+
+    def raises_a_lone_surrogate(config):
+        raise ValueError("half a pair: \\ud800")
+
+    def names_an_undecodable_file(config):
+        open(os.fsdecode(b"/no/such/\\xff"))
+
+    def closes_stderr_and_raises(config):
+        sys.stderr.close()
+        raise MemoryError
+
     def terminates_itself(config):
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(1000)
@@ -177,6 +192,22 @@ def test_the_record_has_the_message_in_one_line(cases: Cases) -> None:
     assert cases.record("raises")["error"] == "ValueError: no such lag: 7"
 
 
+@pytest.mark.parametrize(
+    ("case", "failure_class", "part"),
+    [("raises_a_lone_surrogate", "code_error", "half a pair"), ("names_an_undecodable_file", "io", "/no/such/")],
+)
+def test_any_text_can_be_recorded(cases: Cases, case: str, failure_class: str, part: str) -> None:
+    """A message that UTF-8 can't encode is recorded like any other, and the record is JSON for every program."""
+    assert outcome(cases, case) == ("failed", failure_class)
+    raw = (cases.dir(case) / "attempts" / "1.json").read_bytes()
+    assert part in json.loads(raw.decode("utf-8"))["error"]
+
+
+def test_an_experiment_without_stderr_is_told_by_its_exception(cases: Cases) -> None:
+    """An experiment that closed sys.stderr and then raises has the class of what it raised."""
+    assert outcome(cases, "closes_stderr_and_raises") == ("failed", "oom_host")
+
+
 def test_the_record_names_the_last_frame_in_user_code(cases: Cases) -> None:
     """`where` is file, line and function of the innermost frame in the user's code."""
     where = cases.record("raises_deep")["where"]
@@ -234,6 +265,7 @@ def test_a_failed_file_is_io(cases: Cases, case: str) -> None:
         ("segfaults", signal.SIGSEGV),
         ("aborts", signal.SIGABRT),
         ("kills_its_group", signal.SIGKILL),
+        ("dies_of_a_nameless_signal", signal.SIGRTMIN + 3),
     ],
 )
 def test_death_by_a_signal_is_killed(cases: Cases, case: str, signum: int) -> None:
@@ -241,7 +273,7 @@ def test_death_by_a_signal_is_killed(cases: Cases, case: str, signum: int) -> No
     record = cases.record(case)
     assert outcome(cases, case) == ("failed", "killed")
     assert (record["signal"], record["exit_code"]) == (signum, None)
-    assert signal.Signals(signum).name in record["error"]
+    assert (signum.name if isinstance(signum, signal.Signals) else str(signum)) in record["error"]
 
 
 def test_sigterm_from_elsewhere_is_killed(cases: Cases) -> None:
