@@ -90,7 +90,8 @@ class Minder:
         """Start the experiment, watch it, and leave its record behind."""
         become_subreaper()
         wakeup_fd = self._catch_signals()
-        self._started = time.time()
+        # The clock may be set while an experiment runs: limits go by another one.
+        self._started, self._began = time.time(), time.monotonic()
         report_fd = self._fork()
         self._watch(report_fd, wakeup_fd)
         stray_cpu, stray_rss = end_all_children()
@@ -164,18 +165,18 @@ class Minder:
                 self._end = _End(wait_status, usage)
 
     def _enforce_limits(self) -> None:
-        now = time.time()
+        now = time.monotonic()
         timeout = self._orders.timeout
         if self._terms > 0:
             self._ask_to_end(status.CANCELLED, _TOLD_TO_END, self._orders.grace)
-        if timeout is not None and now >= self._started + timeout:
+        if timeout is not None and now >= self._began + timeout:
             self._ask_to_end(status.TIMEOUT, f"it ran longer than its time-out of {timeout:g} s", self._orders.grace)
         if self._stop is not None and (now >= self._stop.kill_at or self._terms > 1):
             kill(self._pid)
 
     def _ask_to_end(self, failure_class: str, reason: str, grace: float) -> None:
         """Send SIGTERM once; a later and stricter reason can only bring the SIGKILL forward."""
-        kill_at = time.time() + grace
+        kill_at = time.monotonic() + grace
         if self._stop is None:
             self._stop = _Stop(failure_class, reason, kill_at, too_late=bool(self._report_bytes))
             kill(self._pid, signal.SIGTERM)
@@ -186,9 +187,12 @@ class Minder:
     def _milliseconds_to_next_deadline(self) -> float | None:
         deadlines = [self._stop.kill_at] if self._stop is not None else []
         if self._orders.timeout is not None and self._stop is None:
-            deadlines.append(self._started + self._orders.timeout)
-        # At least 1 ms: poll rounds down, and a deadline a fraction away must not spin.
-        return max(1.0, (min(deadlines) - time.time()) * 1000) if deadlines else None
+            deadlines.append(self._began + self._orders.timeout)
+        if not deadlines:
+            return None
+        # At least 1 ms: poll rounds down, and a deadline a fraction away must not spin. At most an hour: poll counts in
+        # an int, which ends after 24 days.
+        return min(max(1.0, (min(deadlines) - time.monotonic()) * 1000), 3_600_000.0)
 
     def _write_record(self, stray_cpu: float, stray_rss: int) -> None:
         assert self._end is not None

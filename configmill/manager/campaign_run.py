@@ -145,7 +145,8 @@ class CampaignRun:
                 if taken.over:
                     self._changed.notify_all()
                     return None
-                self._changed.wait(taken.seconds)
+                # A back-off may be longer than a lock can wait: look again now and then.
+                self._changed.wait(None if taken.seconds is None else min(taken.seconds, 3600.0))
 
     def _next_started(self) -> _Started | None:
         with self._changed:

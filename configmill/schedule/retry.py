@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from configmill.protocol import status
@@ -43,4 +44,7 @@ class RetryPolicy:
             return 0.0 if times_lost < MAX_LOST else None
         if retries_used >= self.num_retries:
             return None
-        return float(self.backoff ** (retries_used + 1))
+        try:
+            return float(self.backoff ** (retries_used + 1))
+        except OverflowError:
+            return math.inf

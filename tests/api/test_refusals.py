@@ -83,6 +83,7 @@ LISTS = [
 
 
 def cases_of(part: str, listed: list[tuple[str, str]]) -> list[dict[str, str]]:
+    """One case for each text, as that part of a call."""
     return [{part: text} for text, _ in listed]
 
 
@@ -95,11 +96,13 @@ def refusals(project: Project, cases: list[dict[str, str]]) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def refused(shared_project: Project) -> dict[str, str]:
+    """The messages of all refusals, by case."""
     cases = cases_of("experiment", FUNCTIONS) + cases_of("configs", VALUES + LISTS) + cases_of("options", OPTIONS)
     return refusals(shared_project, cases)
 
 
 def message(refused: dict[str, str], part: str, text: str) -> str:
+    """The message of one refusal; fails where there was none."""
     found = refused.get(json.dumps({part: text}))
     assert found is not None, f"it was not refused: {text}"
     return found

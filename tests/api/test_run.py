@@ -50,7 +50,7 @@ def test_a_builder_string_and_a_dotted_name(modules: Project) -> None:
         "[configmill.Config(c) for c in CONFIGS]",
         "configmill.ConfigList(CONFIGS)",
         'configmill.grid({"x": 0}, {"x": [1, 2]})',
-        '[Settings(1), Settings(2)]',
+        "[Settings(1), Settings(2)]",
     ],
 )
 def test_configs_as_objects(project: Project, configs: str) -> None:
@@ -262,7 +262,7 @@ def test_a_listener_that_raises_ends_the_run_with_its_error(project: Project) ->
             tell(error=str(error))
     """
     write_script(project, body)
-    done = project.call(["timeout", "-s", "KILL", "20", sys.executable, "go.py"])
+    done = project.call(["timeout", "-s", "KILL", "10", sys.executable, "go.py"])
     assert done.code == 0, done
     assert told(done) == {"error": "in the listener"}
 
@@ -309,8 +309,28 @@ def pooled(config):
 """
     body = before + RUN.format(configs="CONFIGS[:1]", experiment="pooled")
     write_script(project, body)
-    done = project.call(["timeout", "-s", "KILL", "30", sys.executable, "go.py"])
+    done = project.call(["timeout", "-s", "KILL", "15", sys.executable, "go.py"])
     assert told(done)["ys"] == [5], done
+
+
+def test_a_script_with_busy_threads(project: Project) -> None:
+    """Threads of the calling script that work and hold locks all the while are no trouble to a run."""
+    body = """
+    import logging, threading
+    lock, stop = threading.Lock(), threading.Event()
+    def busy():
+        while not stop.is_set():
+            with lock:
+                logging.getLogger("busy").debug(sum(range(1000)))
+
+    if __name__ == "__main__":
+        threads = [threading.Thread(target=busy, daemon=True) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        tell(succeeded=configmill.run([{"x": x} for x in range(6)], train, "out", num_threads=3).succeeded)
+        stop.set()
+    """
+    assert told(run_script(project, body)) == {"succeeded": 6}
 
 
 def test_two_runs_at_a_time(project: Project) -> None:

@@ -30,7 +30,8 @@ def test_a_signal_ends_the_run_in_order_and_then_the_caller(project: Project, si
     """Ctrl-C raises KeyboardInterrupt and SIGTERM SystemExit, after teardown, records and tables."""
     script = start_script(
         project,
-        LONG + """
+        LONG
+        + """
 if __name__ == "__main__":
     try:
         configmill.run(CONFIGS, long, "out", num_threads=2, grace=60)

@@ -1,8 +1,8 @@
 """An attempt with a real minder, started by hand through ColdLauncher: what a manager does, without one.
 
-    with start(project, "def run(config): ...", monkeypatch) as started:
-        started.minder.wait()
-    started.record["status"] == "succeeded"
+with start(project, "def run(config): ...", monkeypatch) as started:
+    started.minder.wait()
+started.record["status"] == "succeeded"
 """
 
 from __future__ import annotations
@@ -64,7 +64,6 @@ def start(
     experiment: str,
     monkeypatch: pytest.MonkeyPatch,
     *,
-    timeout: float | None = None,
     grace: float = 60.0,
     config: dict[str, Any] | None = None,
 ) -> Iterator[Started]:
@@ -88,6 +87,6 @@ def start(
     write_json(attempt.dir.config_json, encode(Config(items)))
     lock_fd = try_lock(campaign.lock)
     assert lock_fd is not None
-    limits = Limits(run="by-hand", timeout=timeout, grace=grace, log_level="INFO", queued_seconds=0.0)
+    limits = Limits(run="by-hand", timeout=None, grace=grace, log_level="INFO", queued_seconds=0.0)
     with ColdLauncher(lock_fd, width=1, owns_process=False) as launcher:
         yield Started(launcher, attempt, launcher.start(attempt, limits), lock_fd)

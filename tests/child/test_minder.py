@@ -231,13 +231,6 @@ def test_a_success_that_is_told_to_end_too_late_stays_one(project: Project, monk
     assert started.record["status"] == "succeeded"
 
 
-def test_a_timeout_of_weeks_is_possible(project: Project, monkeypatch: Patch) -> None:
-    """A time-out that doesn't fit into milliseconds of 32 bits bounds nothing sooner than it says."""
-    with start(project, "def run(config):\n    return {}\n", monkeypatch, timeout=1e7) as started:
-        started.minder.wait()
-    assert started.record["status"] == "succeeded"
-
-
 def test_a_minder_by_hand_says_what_it_needs(tmp_path: Path) -> None:
     """A minder without Configmill's environment explains itself in a sentence."""
     program = "from configmill.minder import main; main()"

@@ -79,6 +79,7 @@ LONG = """
 
 @pytest.fixture(scope="module")
 def cases(shared_project: Project) -> Cases:
+    """One command that ran all of LONG but the one that waits, each with one retry."""
     text = LONG.replace("    def waits(config):\n        return _steps(config, lambda: time.sleep(1000))\n\n", "")
     return run_cases(shared_project, text, "--num_retries", "1", "--retry_backoff", "0")
 

@@ -173,10 +173,12 @@ EXPERIMENTS = """
 
 @pytest.fixture(scope="module")
 def cases(shared_project: Project) -> Cases:
+    """One command that ran all of EXPERIMENTS."""
     return run_cases(shared_project, EXPERIMENTS)
 
 
 def outcome(cases: Cases, case: str) -> tuple[str, str]:
+    """Status and failure class of the case's last attempt."""
     record = cases.record(case)
     return record["status"], record["failure_class"]
 

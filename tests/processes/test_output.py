@@ -74,6 +74,7 @@ EXPERIMENTS = """
 
 @pytest.fixture(scope="module")
 def cases(shared_project: Project) -> Cases:
+    """One command that ran all of EXPERIMENTS."""
     environment = shared_project.environment(LC_ALL="C", PYTHONIOENCODING="ascii")
     environment["PYTHONUTF8"] = "0"
     environment.pop("PYTHONUNBUFFERED", None)  # set around many a test run, it would hide what isn't written through
@@ -166,5 +167,3 @@ def test_below_the_log_level_nothing_is_shown(project: Project) -> None:
     )
     assert "hidden" not in project.log(0)
     assert "shown" in project.log(0)
-
-

@@ -64,6 +64,7 @@ KEYS = {"model": {"lr": 0.1, "depth": 3}, "misspelt": 1, "resources": {"timeout"
 
 @pytest.fixture(scope="module")
 def cases(shared_project: Project) -> Cases:
+    """One command that ran all of EXPERIMENTS."""
     return run_cases(shared_project, EXPERIMENTS, reads_some=KEYS, reads_all=KEYS, small={"lag": 1})
 
 

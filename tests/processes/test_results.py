@@ -18,9 +18,10 @@ EXPERIMENTS = """
         import numpy as np
         return {
             "f64": np.float64(0.1), "f32": np.float32(0.5), "i64": np.int64(7), "u8": np.uint8(255),
-            "bool": np.bool_(True), "text": np.str_("a"), "array": np.arange(6).reshape(2, 3), "empty": np.zeros((0, 2)),
-            "zero_d": np.array(3.5), "nan": np.float64("nan"), "days": np.datetime64("2026-01-31"),
-            "nanoseconds": np.array(["2026-01-31T12:00:00"], dtype="datetime64[ns]"), np.int64(3): "a numpy key",
+            "bool": np.bool_(True), "text": np.str_("a"), "array": np.arange(6).reshape(2, 3),
+            "empty": np.zeros((0, 2)), "zero_d": np.array(3.5), "nan": np.float64("nan"),
+            "days": np.datetime64("2026-01-31"), np.int64(3): "a numpy key",
+            "nanoseconds": np.array(["2026-01-31T12:00:00"], dtype="datetime64[ns]"),
         }
 
     def pandas_values(config):
@@ -136,6 +137,7 @@ EXPERIMENTS = """
 
 @pytest.fixture(scope="module")
 def cases(shared_project: Project) -> Cases:
+    """One command that ran all of EXPERIMENTS."""
     return run_cases(shared_project, EXPERIMENTS)
 
 
@@ -245,6 +247,7 @@ def test_an_error_in_the_result_is_explained_in_the_log(cases: Cases) -> None:
 
 
 def metrics(cases: Cases, case: str) -> list[dict[str, Any]]:
+    """The lines of the case's metrics.jsonl."""
     return [json.loads(line) for line in (cases.dir(case) / "metrics.jsonl").read_text().splitlines()]
 
 
@@ -287,6 +290,10 @@ def test_names_of_results_do_not_hide_columns(cases: Cases) -> None:
     """A metric that bears the name of a fixed column or of a config's key gets `result.` in front in results.csv."""
     shown = json.loads(cases.project.configmill("results", str(cases.dst), "--json").out.splitlines()[-1])
     row = shown["results"][cases.index("result_of_its_own")]
-    assert (row["status"], row["index"], row["case"]) == ("succeeded", cases.index("result_of_its_own"), "result_of_its_own")
+    assert (row["status"], row["index"], row["case"]) == (
+        "succeeded",
+        cases.index("result_of_its_own"),
+        "result_of_its_own",
+    )
     assert (row["result.status"], row["result.seconds"], row["result.index"]) == ("fine", 12, 99)
     assert (row["result.case"], row["a.b"]) == ("mine", 1)

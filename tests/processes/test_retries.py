@@ -53,11 +53,13 @@ BACKOFF = 0.6
 
 @pytest.fixture(scope="module")
 def cases(shared_project: Project) -> Cases:
+    """One command that ran all of EXPERIMENTS."""
     options = ("--num_retries", "2", "--retry_backoff", str(BACKOFF))
     return run_cases(shared_project, EXPERIMENTS, *options)
 
 
 def seconds(text: str) -> float:
+    """A record's timestamp in seconds since the epoch."""
     return datetime.fromisoformat(text).timestamp()
 
 

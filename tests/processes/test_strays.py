@@ -105,18 +105,18 @@ EXPERIMENTS = """
 
 @pytest.fixture(scope="module")
 def cases(shared_project: Project) -> Cases:
+    """One command that ran all of EXPERIMENTS; nothing that they started is left."""
     ran = run_cases(shared_project, EXPERIMENTS)
     assert not shared_project.processes()
     return ran
 
 
 def gone(pid: int) -> bool:
+    """Whether no such process runs, a zombie left out."""
     return not Path(f"/proc/{pid}/exe").exists()
 
 
-@pytest.mark.parametrize(
-    "case", ["leaves_a_daemon", "leaves_a_daemon_without_environment", "leaves_a_stopped_child"]
-)
+@pytest.mark.parametrize("case", ["leaves_a_daemon", "leaves_a_daemon_without_environment", "leaves_a_stopped_child"])
 def test_strays_of_a_success_are_ended(cases: Cases, case: str) -> None:
     """A daemon that a successful experiment left is gone when the experiment is done, and it is a success still."""
     assert cases.record(case)["status"] == "succeeded"

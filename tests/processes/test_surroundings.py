@@ -62,6 +62,7 @@ def ran(shared_project: Project) -> Project:
 
 @pytest.fixture(scope="module")
 def found(ran: Project) -> dict[str, Any]:
+    """What the experiment found."""
     result: dict[str, Any] = ran.json(1, "result.json")
     return result
 
@@ -136,7 +137,7 @@ def test_an_experiment_leads_a_session_of_its_own(found: dict[str, Any]) -> None
 
 def test_no_descriptor_of_ours_leaks_into_an_experiment(found: dict[str, Any]) -> None:
     """Open are stdin, the log twice, and one pipe to report on: neither the lock nor the lifeline."""
-    log = str((found["meta"]["experiment_dir"])) + "/attempts/2.log"
+    log = str(found["meta"]["experiment_dir"]) + "/attempts/2.log"
     opened = [path for path in found["descriptors"] if not path.endswith("/fd")]
     assert opened[:3] == ["/dev/null", log, log]
     assert [path.split(":")[0] for path in opened[3:]] == ["pipe"]
