@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from configmill.child.rebuild import put_first_on_path
 from configmill.child.target import MAIN_AS_MODULE
 from configmill.config import ConfigList
 from configmill.config.config_list import as_config_list
@@ -19,10 +20,10 @@ from configmill.config.encoding import canonical_json, encode, require_carriable
 from configmill.errors import UsageError
 from configmill.manager.run import dry_run as dry_run_request
 from configmill.manager.run import run as run_request
-from configmill.plan.targets import resolve_target
+from configmill.plan.targets import resolve_target, top_level_names
 from configmill.protocol.attempt import is_inside_experiment
 from configmill.protocol.events import Event
-from configmill.protocol.request import RunRequest, Selection
+from configmill.protocol.request import RunRequest, Selection, width_of
 from configmill.protocol.summary import Summary
 
 _GIVEN_AS_OBJECTS = "(configs given as objects)"
@@ -33,7 +34,7 @@ def run(
     experiment: str | Callable[[Any], Any],
     dst_dir: str | os.PathLike[str],
     *,
-    num_threads: int = 1,
+    num_threads: int | str = 1,
     index: int | None = None,
     indices: Iterable[int] | None = None,
     start_from_index: int | None = None,
@@ -63,6 +64,7 @@ def run(
             "configmill.run() was called inside an experiment. An experiment must not start a campaign: put what it "
             'would run into the list of configs. In a script, call it under `if __name__ == "__main__":`.'
         )
+    put_first_on_path(os.getcwd())
     configs = None if isinstance(builder_or_configs, str) else as_config_list(builder_or_configs)
     target = resolve_target(experiment) if isinstance(experiment, str) else _target_of(experiment)
     if configs is not None:
@@ -72,7 +74,7 @@ def run(
         target=target,
         dst_dir=os.path.realpath(dst_dir),
         project_dir=os.getcwd(),
-        num_threads=num_threads,
+        num_threads=width_of(num_threads),
         selection=_selection(index, indices, start_from_index),
         incremental=incremental,
         num_retries=num_retries,
@@ -104,14 +106,43 @@ def _target_of(function: Callable[[Any], Any]) -> str:
             "it. Define it with def at the top level, or give its dotted name."
         )
     if module_name not in ("__main__", MAIN_AS_MODULE):
-        return f"{module_name}:{name}"
-    script = getattr(sys.modules["__main__"], "__file__", None)
+        return f"{_checked_home(function, module_name, name)}:{name}"
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:  # python -m package.module
+        return f"{spec.name}:{_checked_name(function, main, name)}"
+    script = getattr(main, "__file__", None)
     if script is None or not os.path.isfile(script):
         raise UsageError(
             f"The experiment {name!r} is defined in a __main__ without a file (a notebook, a REPL, python -c), where "
             "another process can't find it. Put it into a module."
         )
-    return f"{_relative_within_project(os.path.realpath(script))}:{name}"
+    with open(script, "rb") as file:
+        names = top_level_names(file.read(), script)
+    if names is not None and name.partition(".")[0] not in names:
+        raise UsageError(
+            f"The experiment {name!r} is defined where {script!r} runs as a script only, so another process can't "
+            'find it. Define it above `if __name__ == "__main__":`.'
+        )
+    return f"{_relative_within_project(os.path.realpath(script))}:{_checked_name(function, main, name)}"
+
+
+def _checked_home(function: Callable[[Any], Any], module_name: str, name: str) -> str:
+    _checked_name(function, sys.modules[module_name], name)
+    return module_name
+
+
+def _checked_name(function: Callable[[Any], Any], module: Any, name: str) -> str:
+    """The name, if it leads to that very function; a bound method or a decorated namesake is another one."""
+    found = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if found is not function:
+        raise UsageError(
+            f"The experiment {function!r} isn't what {name!r} means in the module {module.__name__!r}, so another "
+            "process can't find it. Define it with def at the top level, or give its dotted name."
+        )
+    return name
 
 
 def _relative_within_project(path: str) -> str:

@@ -3,7 +3,7 @@
     python -c "... from configmill.minder import main; main()" '<orders as JSON>'     (see launch/cold.py)
 
 A minder is a child subreaper in a session of its own, so every descendant of the experiment, daemons included, is
-below it, and it outlives the manager. It ends the experiment on a time-out, on SIGTERM (with the grace; a second one at
+below it, and it outlives the manager. It ends the experiment on a time-out, on SIGTERM (with the grace), on SIGUSR1 (at
 once), and when the manager's end of the lifeline closes. The experiment in turn dies with its minder (PDEATHSIG).
 
 It is single-threaded and imports no user code: the fork happens before any of that. Its stdout and stderr, and so the
@@ -83,7 +83,7 @@ class Minder:
         self._end: _End | None = None
         self._stop: _Stop | None = None
         self._report_bytes = b""
-        self._terms = 0
+        self._told_to_end = self._told_to_kill = False
         self._oom_kills_before = oom_kills()
 
     def mind(self) -> None:
@@ -106,14 +106,16 @@ class Minder:
         os.set_blocking(write_fd, False)
         signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda signum, frame: None)
-        signal.signal(signal.SIGTERM, self._count_term)
+        signal.signal(signal.SIGTERM, self._on_order)
+        signal.signal(signal.SIGUSR1, self._on_order)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         # Whoever started the manager may have blocked signals, which children inherit.
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         return read_fd
 
-    def _count_term(self, signum: int, frame: FrameType | None) -> None:
-        self._terms += 1
+    def _on_order(self, signum: int, frame: FrameType | None) -> None:
+        self._told_to_end = True
+        self._told_to_kill = self._told_to_kill or signum == signal.SIGUSR1
 
     def _fork(self) -> int:
         """Fork the experiment; returns the descriptor on which it reports."""
@@ -167,11 +169,11 @@ class Minder:
     def _enforce_limits(self) -> None:
         now = time.monotonic()
         timeout = self._orders.timeout
-        if self._terms > 0:
+        if self._told_to_end:
             self._ask_to_end(status.CANCELLED, _TOLD_TO_END, self._orders.grace)
         if timeout is not None and now >= self._began + timeout:
             self._ask_to_end(status.TIMEOUT, f"it ran longer than its time-out of {timeout:g} s", self._orders.grace)
-        if self._stop is not None and (now >= self._stop.kill_at or self._terms > 1):
+        if self._stop is not None and (now >= self._stop.kill_at or self._told_to_kill):
             kill(self._pid)
 
     def _ask_to_end(self, failure_class: str, reason: str, grace: float) -> None:
@@ -252,6 +254,7 @@ def _become_experiment(minder_pid: int, orders: Orders) -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.setsid()  # user code that signals its own group must not reach the minder
     die_with_parent(minder_pid)

@@ -50,6 +50,11 @@ def _prctl(option: int, argument: int) -> bool:
     return True
 
 
+def num_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def descendants(root: int) -> list[int]:
     """The pids of all processes below `root`, parents before children, zombies included."""
     children: dict[int, list[int]] = {}

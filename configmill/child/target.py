@@ -40,15 +40,19 @@ def load_script(target: str) -> ModuleType | None:
     path = target.rpartition(":")[0]
     if not path.endswith(".py"):
         return None
-    if MAIN_AS_MODULE in sys.modules:
-        return sys.modules[MAIN_AS_MODULE]
+    main = sys.modules["__main__"]
+    if main.__name__ == MAIN_AS_MODULE:
+        return main
     from importlib.util import module_from_spec, spec_from_file_location  # only for scripts: 1 ms
 
     spec = spec_from_file_location(MAIN_AS_MODULE, path)
     if spec is None or spec.loader is None:
         raise ConfigmillError(f"The script {path!r} can't be loaded. Name a Python file.")
     module = module_from_spec(spec)
-    sys.modules[MAIN_AS_MODULE] = module
+    # As multiprocessing's spawn does it: the script is this process's main module, under another name; without a spec
+    # it is found by its path in a process that user code spawns.
+    module.__spec__ = None
+    sys.modules["__main__"] = sys.modules[MAIN_AS_MODULE] = module
     spec.loader.exec_module(module)
     return module
 

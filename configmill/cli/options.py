@@ -11,10 +11,16 @@ from configmill.cli.parser import Parser
 from configmill.config.builder import parse_call
 from configmill.config.overrides import parse_overrides
 from configmill.errors import UsageError
-from configmill.launch.native_threads import num_cores
 from configmill.plan.selection import parse_indices
 from configmill.plan.targets import resolve_target
-from configmill.protocol.request import DEFAULT_GRACE, DEFAULT_RETRY_BACKOFF, LOG_LEVELS, RunRequest, Selection
+from configmill.protocol.request import (
+    DEFAULT_GRACE,
+    DEFAULT_RETRY_BACKOFF,
+    LOG_LEVELS,
+    RunRequest,
+    Selection,
+    width_of,
+)
 
 EXIT_CODES = """\
 exit codes:
@@ -98,7 +104,7 @@ def to_request(given: argparse.Namespace) -> RunRequest:
         target=resolve_target(given.experiment_builder),
         dst_dir=absolute_dst_dir(given.dst_dir),
         project_dir=project_dir,
-        num_threads=_num_threads(given.num_threads),
+        num_threads=width_of(given.num_threads),
         selection=_selection(given),
         incremental=not given.no_incremental,
         num_retries=whole_number("--num_retries", given.num_retries),
@@ -178,16 +184,6 @@ def _refuse_contradictions(given: argparse.Namespace) -> None:
         both = [f"--{name}" for name in names if getattr(given, name) not in (None, False)]
         if len(both) > 1:
             raise UsageError(f"{both[0]} and {both[1]} contradict each other. Give one of them.")
-
-
-def _num_threads(given: str) -> int:
-    if given == "serial":
-        return 1
-    if given == "-1":
-        return num_cores()
-    if not given.isdecimal() or int(given) == 0:
-        raise UsageError(f"--num_threads {given!r} is no number of threads. Give 1 or more, 'serial', or -1.")
-    return int(given)
 
 
 def _selection(given: argparse.Namespace) -> Selection:

@@ -49,6 +49,7 @@ class Minder:
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
+        self._told = False
 
     @property
     def pid(self) -> int:
@@ -67,7 +68,9 @@ class Minder:
 
     def terminate(self) -> None:
         """Have the attempt end: once with the grace, a second time at once."""
-        self._process.terminate()
+        # Another signal, since two of one kind that are not handled yet are one.
+        self._process.send_signal(signal.SIGUSR1 if self._told else signal.SIGTERM)
+        self._told = True
 
 
 class ColdLauncher:

@@ -6,8 +6,9 @@ cores: exponential smoothing fits took 20 times their CPU time on two cores. job
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
+
+from configmill.processes import num_cores
 
 #: The variables that numpy's, PyTorch's and others' native libraries read when they are loaded.
 VARIABLES = (
@@ -26,8 +27,3 @@ def native_thread_limits(width: int, environ: Mapping[str, str]) -> dict[str, st
     if width == 1 or any(name in environ for name in VARIABLES):
         return {}
     return dict.fromkeys(VARIABLES, str(max(1, num_cores() // width)))
-
-
-def num_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from configmill.config.overrides import overrides_to_json
 from configmill.launch.cold import ColdLauncher, Limits, Minder
-from configmill.manager.run_record import log
+from configmill.manager.run_record import RunRecord
 from configmill.plan.plan import Plan
 from configmill.protocol import status
 from configmill.protocol.attempt import Attempt
@@ -50,7 +50,7 @@ class CampaignRun:
     def __init__(
         self,
         request: RunRequest,
-        run: str,
+        record: RunRecord,
         plan: Plan,
         indices: list[int],
         campaign: Campaign,
@@ -58,7 +58,8 @@ class CampaignRun:
         on_event: Callable[[Event], None],
     ) -> None:
         self._request = request
-        self._run = run
+        self._run = record.run
+        self._log = record.log
         self._plan = plan
         self._campaign = campaign
         self._launcher = launcher
@@ -128,13 +129,17 @@ class CampaignRun:
     def emit(self, event: Event) -> None:
         """Tell the log and whoever listens; one event at a time."""
         with self._changed:
-            log.info("%s", event)
-            if not self._listener_gone:
-                try:
-                    self._on_event(event)
-                except OSError as error:  # a closed pipe or terminal: no reason to end experiments
-                    self._listener_gone = True
-                    log.warning("what happens from here on is told in this log alone: %s", error)
+            self._log.info("%s", event)
+            if self._listener_gone:
+                return
+            try:
+                self._on_event(event)
+            except OSError as error:  # a closed pipe or terminal: no reason to end experiments
+                self._listener_gone = True
+                self._log.warning("what happens from here on is told in this log alone: %s", error)
+            except Exception as error:
+                self._listener_gone = True
+                self._fail(error)
 
     def _next_job(self) -> Job | None:
         with self._changed:

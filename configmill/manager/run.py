@@ -58,7 +58,7 @@ def run(
         decisions = decide(plan, directory, incremental=request.incremental)
         to_run = [decision.index for decision in decisions if decision.runs]
         links_changed = campaign.update_links(plan.digests)
-        campaign_run = CampaignRun(request, record.run, plan, to_run, campaign, launcher, on_event)
+        campaign_run = CampaignRun(request, record, plan, to_run, campaign, launcher, on_event)
         with SignalListener(campaign_run.on_signal):
             skipped = len(decisions) - len(to_run)
             campaign_run.emit(Planned(directory.path, len(plan.configs), len(to_run), skipped, request.num_threads))

@@ -20,16 +20,16 @@ from configmill.protocol.request import RunRequest
 from configmill.protocol.summary import Summary
 from configmill.protocol.timestamps import timestamp, timestamp_for_name
 
-log = logging.getLogger("configmill.manager")
-
 
 class RunRecord:
-    """The record of one command; while it is open, `log` goes to its file."""
+    """The record of one command; while it is open, `log` writes to its file."""
 
     def __init__(self, directory: CampaignDir, request: RunRequest, digests: Sequence[str]) -> None:
         self._started = time.time()
         self.run = _free_name(directory, timestamp_for_name(self._started))
         self._directory = directory
+        # Of its own, not getLogger's: several runs in one process must not write into each other's files.
+        self.log = logging.Logger("configmill.manager", logging.INFO)
         self._content: dict[str, Any] = {
             "version": FORMAT_VERSION,
             "run": self.run,
@@ -50,14 +50,12 @@ class RunRecord:
         self._write()
         self._handler = logging.FileHandler(self._directory.run_file(self.run, ".log"), encoding="utf-8")
         self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        log.addHandler(self._handler)
-        log.setLevel(logging.INFO)
+        self.log.addHandler(self._handler)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if error is not None:
-            log.error("the run ended with an error: %r", error)
-        log.removeHandler(self._handler)
+            self.log.error("the run ended with an error: %r", error)
         self._handler.close()
 
     def close(self, summary: Summary) -> None:

@@ -31,7 +31,7 @@ def resolve_target(dotted_name: str) -> str:
             f"--experiment_builder {dotted_name!r} names no function: {found}. "
             "Give module.function, with the module importable from the current directory."
         )
-    names = _top_level_names(spec, dotted_name)
+    names = _names_of(spec, dotted_name)
     if names is not None and rest[0] not in names:
         raise UsageError(
             f"--experiment_builder {dotted_name!r} names no function: the module {spec.name!r} has no {rest[0]!r}. "
@@ -63,17 +63,21 @@ def _find_spec(name: str, path: object) -> ModuleSpec | None:
     return None
 
 
-def _top_level_names(spec: ModuleSpec, dotted_name: str) -> set[str] | None:
-    """The names that the module's source binds at its top level; None where only running it could tell."""
+def _names_of(spec: ModuleSpec, dotted_name: str) -> set[str] | None:
     if spec.origin is None or not spec.origin.endswith(".py"):
         return None
     try:
         with open(spec.origin, "rb") as file:
-            tree = ast.parse(file.read(), spec.origin)
+            return top_level_names(file.read(), spec.origin)
     except (SyntaxError, ValueError) as error:
         raise UsageError(
             f"--experiment_builder {dotted_name!r} can't be used: {spec.origin} is not valid Python ({error}). Mend it."
         ) from error
+
+
+def top_level_names(source: bytes, filename: str) -> set[str] | None:
+    """The names that an import of the source binds; None where only running it could tell. Raises SyntaxError."""
+    tree = ast.parse(source, filename)
     names: set[str] = set()
     for statement in _top_level_statements(tree.body):
         names |= _bound_names(statement)
@@ -86,7 +90,7 @@ def _top_level_names(spec: ModuleSpec, dotted_name: str) -> set[str] | None:
 def _top_level_statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
     for statement in body:
         yield statement
-        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) or _is_main_guard(statement):
             continue
         for inner in ast.iter_child_nodes(statement):
             if isinstance(inner, ast.stmt):
@@ -95,9 +99,18 @@ def _top_level_statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
                 yield from _top_level_statements(inner.body)
 
 
+def _is_main_guard(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.If) and ast.unparse(statement.test) in (
+        "__name__ == '__main__'",
+        "'__main__' == __name__",
+    )
+
+
 def _bound_names(statement: ast.stmt) -> set[str]:
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {statement.name}
+    if _is_main_guard(statement):
+        return set()
     if isinstance(statement, ast.Import | ast.ImportFrom):
         return {(alias.asname or alias.name).partition(".")[0] for alias in statement.names}
     return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}

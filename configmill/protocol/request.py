@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from configmill.errors import UsageError
+from configmill.processes import num_cores
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -62,6 +63,19 @@ class RunRequest:
         above_zero = self.timeout is None or (_is_number(self.timeout, 0) and self.timeout > 0)
         _require(above_zero, "timeout", self.timeout, "a number of seconds above 0")
         _require(self.log_level in LOG_LEVELS, "log_level", self.log_level, f"one of {', '.join(LOG_LEVELS)}")
+
+
+def width_of(given: int | str) -> int:
+    """How many run at a time: a number, "serial" for one, -1 for as many as there are cores. Raises UsageError."""
+    if given == "serial":
+        return 1
+    if given in (-1, "-1"):
+        return num_cores()
+    if isinstance(given, str) and given.isdecimal():
+        given = int(given)
+    if not isinstance(given, int) or isinstance(given, bool) or given < 1:
+        raise UsageError(f"--num_threads {given!r} is no number of threads. Give 1 or more, 'serial', or -1.")
+    return given
 
 
 def _require(holds: bool, name: str, value: object, wanted: str) -> None:
