@@ -173,10 +173,10 @@ def _selection(index: int | None, indices: Iterable[int] | None, start_from_inde
     if len(named) > 1:
         raise UsageError(f"{named[0]} and {named[1]} contradict each other. Give one of them.")
     if index is not None:
-        return Selection(indices=(index,), text=f"index={index}")
+        return Selection(ranges=((index, index),), text=f"index={index}")
     if indices is not None:
-        chosen = tuple(sorted(set(indices)))
-        return Selection(indices=chosen, text=f"indices={list(chosen)}")
+        chosen = sorted(set(indices))
+        return Selection(ranges=tuple((i, i) for i in chosen), text=f"indices={chosen}")
     return Selection(start=start_from_index, text=f"start_from_index={start_from_index}")
 
 

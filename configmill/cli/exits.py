@@ -50,13 +50,24 @@ def _flush_stdout() -> None:
 
 def _usage_error(error: UsageError) -> int:
     if error.user_traceback is not None:
-        if "DEBUG" in (argument.upper() for argument in sys.argv):
+        if _debugging(sys.argv):
             _say(error.user_traceback.rstrip())
         else:
             _say(f"{error} (--log_level DEBUG shows the whole traceback.)")
             return USAGE_ERROR
     _say(str(error))
     return USAGE_ERROR
+
+
+def _debugging(arguments: Sequence[str]) -> bool:
+    """Whether `--log_level DEBUG` is among the arguments; they may not have been parsed when an error comes."""
+    flags = [argument.partition("=")[0].replace("-", "_") == "__log_level" for argument in arguments]
+    values = [
+        argument.partition("=")[2] or following
+        for argument, following, is_flag in zip(arguments, [*arguments[1:], ""], flags, strict=True)
+        if is_flag
+    ]
+    return "DEBUG" in (value.upper() for value in values)
 
 
 def _bug() -> int:

@@ -117,7 +117,7 @@ def to_request(given: argparse.Namespace) -> RunRequest:
         dry_run=given.dry_run,
         grace=number("--grace", given.grace),
         start_method=given.start_method,
-        log_level=given.log_level.upper(),
+        log_level=_level(given.log_level),
         command=tuple(sys.argv),
     )
 
@@ -132,10 +132,10 @@ def foreground_request(given: argparse.Namespace) -> RunRequest:
         target=resolve_target(given.experiment_builder),
         dst_dir=absolute_dst_dir(given.dst_dir),
         project_dir=project_dir,
-        selection=Selection(indices=(index,), text=f"--config_idx {given.config_idx}"),
+        selection=Selection(ranges=((index, index),), text=f"--config_idx {given.config_idx}"),
         overrides=parse_overrides(given.set),
         start_method="foreground",
-        log_level=given.log_level.upper(),
+        log_level=_level(given.log_level),
         command=tuple(sys.argv),
     )
 
@@ -186,12 +186,16 @@ def _refuse_contradictions(given: argparse.Namespace) -> None:
             raise UsageError(f"{both[0]} and {both[1]} contradict each other. Give one of them.")
 
 
+def _level(given: str) -> str:
+    return given.upper() if given.upper() in LOG_LEVELS else given
+
+
 def _selection(given: argparse.Namespace) -> Selection:
     if given.index is not None:
         index = whole_number("--index", given.index)
-        return Selection(indices=(index,), text=f"--index {given.index}")
+        return Selection(ranges=((index, index),), text=f"--index {given.index}")
     if given.indices is not None:
-        return Selection(indices=parse_indices(given.indices), text=f"--indices {given.indices}")
+        return Selection(ranges=parse_indices(given.indices), text=f"--indices {given.indices}")
     if given.start_from_index is not None:
         start = whole_number("--start_from_index", given.start_from_index)
         return Selection(start=start, text=f"--start_from_index {given.start_from_index}")

@@ -28,9 +28,10 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
             given = unknown[0].partition("=")[0]
+            typed = next((argument for argument in arguments if _with_underscores(argument) == unknown[0]), unknown[0])
             close = nearest_name(given, flags)
             hint = f"Did you mean {close}?" if close else f"Run {self.prog} -h for all of them."
-            raise UsageError(f"There is no option {unknown[0]!r}. {hint}")
+            raise UsageError(f"There is no option {typed!r}. {hint}")
         return parsed
 
     def error(self, message: str) -> NoReturn:

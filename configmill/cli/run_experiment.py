@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from typing import TextIO
 
 from configmill.cli.exits import exit_with
@@ -51,9 +51,10 @@ def command(arguments: Sequence[str]) -> int:
             "put what it would run into the config builder's list."
         )
     request = to_request(given)
-    # With --json, stdout is for the one line that a program reads.
+    # With --json, stdout is for the one line that a program reads, whatever a builder prints.
     out = sys.stderr if given.json else sys.stdout
-    summary = _dry_run(request, out) if request.dry_run else _run(request, out)
+    with redirect_stdout(out):
+        summary = _dry_run(request, out) if request.dry_run else _run(request, out)
     if given.json:
         print(json.dumps(summary.to_dict()))
     return summary.exit_code

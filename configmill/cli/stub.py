@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -17,22 +18,21 @@ from collections.abc import Sequence
 from configmill.child.record import make_record, write_end, write_status
 from configmill.child.stub import perform
 from configmill.child.user_logging import FORMAT
-from configmill.cli.exits import INTERRUPTED, exit_code_of
+from configmill.cli.exits import exit_code_of
 from configmill.cli.options import EXIT_CODES, add_what, foreground_request
 from configmill.cli.parser import Parser
-from configmill.config.encoding import encode
 from configmill.config.overrides import overrides_to_json
-from configmill.errors import ConfigmillError, UsageError
+from configmill.errors import Terminated, UsageError
 from configmill.manager.run_record import RunRecord
-from configmill.plan.plan import make_plan
+from configmill.plan.plan import Plan, make_plan
 from configmill.protocol import status
 from configmill.protocol.attempt import Attempt, is_inside_experiment
 from configmill.protocol.layout import CampaignDir
 from configmill.protocol.report import Report
 from configmill.protocol.request import RunRequest
+from configmill.protocol.summary import Failure, Summary
 from configmill.store.campaign import open_campaign
-from configmill.store.experiments import begin_attempt
-from configmill.store.tables import result_rows, write_tables
+from configmill.store.experiments import begin_attempt, interrupt_unfinished
 
 DESCRIPTION = """\
 Run one experiment of a list in the foreground, in this process: breakpoint() and pdb work in it, and what it prints is
@@ -47,7 +47,7 @@ def main() -> None:
     """The command."""
     raised: list[BaseException] = []
     code = exit_code_of(lambda arguments: command(arguments, raised))
-    if raised and not isinstance(raised[0], ConfigmillError | SystemExit):
+    if raised and code == 1:
         raise raised[0]
     sys.exit(code)
 
@@ -70,17 +70,48 @@ def command(arguments: Sequence[str], raised: list[BaseException]) -> int:
     with open_campaign(directory, request.target) as campaign, RunRecord(directory, request, plan.digests) as record:
         index = plan.selected[0]
         digest = plan.digests[index]
+        interrupt_unfinished([directory.experiment(digest)], record.run)
         number = begin_attempt(directory.experiment(digest), plan.config(index), index)
         campaign.link(index, digest)
-        report = _perform(_attempt(request, index, digest, number), record.run)
-        write_tables(directory, result_rows(directory, plan.digests, lambda i: encode(plan.config(i))))
+        report = _perform(_attempt(request, index, digest, number), record.run, request.log_level)
+        record.derive_tables(plan)
+        summary = _summarise(record.run, request, plan, number, report)
+        record.close(summary)
     if report.error is not None:
-        raised.append(report.error)
+        print(f"{report.status}: {report.message}", file=sys.stderr)
+        if not isinstance(report.error, SystemExit):  # raised again, it would end this process as it likes
+            raised.append(report.error)
     print(f"{report.status}: {directory.experiment(digest).path}", file=sys.stderr)
-    return _EXIT_CODES[report.status]
+    return summary.exit_code
 
 
-_EXIT_CODES = {status.SUCCEEDED: 0, status.FAILED: 1, status.INTERRUPTED: INTERRUPTED}
+def _summarise(run: str, request: RunRequest, plan: Plan, number: int, report: Report) -> Summary:
+    index = plan.selected[0]
+    failure = Failure(
+        index=index,
+        digest=plan.digests[index],
+        failure_class=report.failure_class or "",
+        error=report.message or "",
+        where=report.where,
+        log=CampaignDir(request.dst_dir).experiment(plan.digests[index]).log(number),
+        attempts=number,
+    )
+    told = signal.SIGTERM if isinstance(report.error, Terminated) else signal.SIGINT
+    return Summary(
+        run=run,
+        dst_dir=request.dst_dir,
+        total=len(plan.configs),
+        selected=1,
+        succeeded=int(report.status == status.SUCCEEDED),
+        skipped=0,
+        failed=int(report.status == status.FAILED),
+        interrupted=int(report.status == status.INTERRUPTED),
+        not_started=0,
+        seconds=0.0,
+        failures=(failure,) if report.status == status.FAILED else (),
+        unread_keys=tuple(report.unread_keys),
+        signal=told if report.status == status.INTERRUPTED else None,
+    )
 
 
 def _attempt(request: RunRequest, index: int, digest: str, number: int) -> Attempt:
@@ -96,10 +127,10 @@ def _attempt(request: RunRequest, index: int, digest: str, number: int) -> Attem
     )
 
 
-def _perform(attempt: Attempt, run: str) -> Report:
+def _perform(attempt: Attempt, run: str, log_level: str) -> Report:
     """Run the experiment here, and leave the record that a minder would."""
     os.environ.update(attempt.to_env())
-    _log_to_terminal_and(attempt.dir.log(attempt.number))
+    _log_to_terminal_and(attempt.dir.log(attempt.number), log_level)
     write_status(attempt.dir, status.RUNNING, attempt.number, attempt.index, os.getpid())
     started = time.time()
     report = perform(attempt)
@@ -122,9 +153,9 @@ def _perform(attempt: Attempt, run: str) -> Report:
     return report
 
 
-def _log_to_terminal_and(path: str) -> None:
+def _log_to_terminal_and(path: str, level: str) -> None:
     """Configure logging as an experiment sees it, and keep it in the attempt's log; the terminal has the rest."""
     with open(path, "w", encoding="utf-8") as file:
         file.write("Run in the foreground: what it printed went to the terminal; here is what it logged.\n")
     in_file = logging.FileHandler(path, encoding="utf-8")
-    logging.basicConfig(level=logging.INFO, format=FORMAT, handlers=[logging.StreamHandler(), in_file])
+    logging.basicConfig(level=level, format=FORMAT, handlers=[logging.StreamHandler(), in_file])

@@ -19,7 +19,7 @@ from configmill.protocol.layout import CampaignDir
 from configmill.report.tables import print_failures, print_records, print_status
 from configmill.store.campaign import require_campaign
 from configmill.store.lock import is_in_use, read_holder
-from configmill.store.tables import Row, latest_digests, result_rows, to_records
+from configmill.store.tables import Row, latest_rows, to_records
 
 DESCRIPTION = """\
 Look at what run_experiment.py left in a dst_dir.
@@ -48,8 +48,10 @@ def command(arguments: Sequence[str]) -> int:
     for name in ("sort", "descending", "top"):
         if getattr(given, name) and given.what != "results":
             raise UsageError(f"--{name} goes with results, not with {given.what!r}. Leave it out.")
+    if given.descending and given.sort is None:
+        raise UsageError("--descending says nothing without --sort. Add --sort COLUMN.")
     directory = require_campaign(given.dst_dir)
-    _COMMANDS[given.what](given, directory, result_rows(directory, latest_digests(directory)))
+    _COMMANDS[given.what](given, directory, latest_rows(directory))
     return 0
 
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 import _ast
 import sys
 
+from configmill.config.config import Config
 from configmill.config.config_list import ConfigList, as_config_list
 from configmill.config.frames import last_user_frame, user_traceback
-from configmill.errors import UsageError
+from configmill.errors import ConfigmillError, UsageError
 
 # `_ast` holds the very classes of `ast`, without the 3 ms that the latter's helpers cost every cold start.
 
@@ -122,6 +123,19 @@ def build(string: str) -> ConfigList:
     except (Exception, SystemExit) as error:
         raise _failure(call, error) from error
     return as_config_list(built, f'The config builder "{call.text}" returned')
+
+
+def entry(configs: ConfigList, index: int, string: str) -> Config:
+    """Return config `index` of the list that a builder string built; a lazy list runs user code only here.
+
+    Raises UsageError as `build` does.
+    """
+    try:
+        return configs[index]
+    except ConfigmillError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise _failure(parse_call(string), error, f"made a list whose config {index} raised") from error
 
 
 def _failure(call: BuilderCall, error: BaseException, doing: str = "raised") -> UsageError:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from configmill.config import ConfigList
-from configmill.config.encoding import encode
 from configmill.config.saved import save_configs
 from configmill.engines.local import run_loops
 from configmill.launch.cold import ColdLauncher
@@ -28,7 +27,7 @@ from configmill.protocol.request import RunRequest
 from configmill.protocol.summary import Failure, Summary
 from configmill.store.campaign import open_campaign
 from configmill.store.experiments import interrupt_unfinished
-from configmill.store.tables import result_rows, write_tables
+from configmill.store.lock import is_in_use
 
 
 def run(
@@ -69,11 +68,9 @@ def run(
                 loops = min(width, len(to_run))
                 campaign_run.start_early(loops)
                 run_loops(campaign_run.work, loops)
-            tables_hold = not (to_run or links_changed or campaign.previous_died) and os.path.exists(
-                directory.results_csv
-            )
-            if not tables_hold:
-                write_tables(directory, result_rows(directory, plan.digests, lambda index: encode(plan.config(index))))
+            changed = to_run or links_changed or campaign.previous_died or len(plan.selected) < len(plan.configs)
+            if changed or not os.path.exists(directory.results_csv):
+                record.derive_tables(plan)
             if campaign_run.error is not None:
                 raise campaign_run.error
             summary = _summarise(record.run, request, plan, decisions, campaign_run, time.monotonic() - began)
@@ -85,7 +82,9 @@ def dry_run(request: RunRequest, configs: ConfigList | None = None) -> tuple[Sum
     """What `run` would do and why; touches nothing."""
     plan = make_plan(request, configs)
     directory = CampaignDir(request.dst_dir)
-    decisions = decide(plan, directory, incremental=request.incremental, clean=request.clean_dst_dir)
+    decisions = decide(
+        plan, directory, incremental=request.incremental, clean=request.clean_dst_dir, in_use=is_in_use(directory)
+    )
     num_to_run = sum(decision.runs for decision in decisions)
     summary = Summary(
         run="",

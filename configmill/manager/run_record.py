@@ -11,14 +11,17 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
 
+from configmill.config.encoding import encode
 from configmill.config.overrides import overrides_to_json
 from configmill.files import write_json
 from configmill.measure.provenance import git_state, installed_versions
-from configmill.protocol import FORMAT_VERSION
+from configmill.plan.plan import Plan
+from configmill.protocol import FORMAT_VERSION, status
 from configmill.protocol.layout import CampaignDir
 from configmill.protocol.request import RunRequest
 from configmill.protocol.summary import Summary
 from configmill.protocol.timestamps import timestamp, timestamp_for_name
+from configmill.store.tables import result_rows, write_tables
 
 
 class RunRecord:
@@ -57,6 +60,12 @@ class RunRecord:
         if error is not None:
             self.log.error("the run ended with an error: %r", error)
         self._handler.close()
+
+    def derive_tables(self, plan: Plan) -> None:
+        """Write the campaign's tables from its files, and remember the configs that no directory holds yet."""
+        rows = result_rows(self._directory, plan.digests, lambda index: encode(plan.config(index)))
+        write_tables(self._directory, rows)
+        self._content["pending"] = {row.index: row.config for row in rows if row.status == status.PENDING}
 
     def close(self, summary: Summary) -> None:
         """Add what came of it."""

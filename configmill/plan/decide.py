@@ -20,12 +20,16 @@ class Decision:
     why: str
 
 
-def decide(plan: Plan, directory: CampaignDir, *, incremental: bool, clean: bool = False) -> list[Decision]:
-    """A Decision for each selected config, in order. The campaign is not in use, or this process holds it."""
-    return [_decide_one(index, plan.digests[index], directory, incremental, clean) for index in plan.selected]
+def decide(
+    plan: Plan, directory: CampaignDir, *, incremental: bool, clean: bool = False, in_use: bool = False
+) -> list[Decision]:
+    """A Decision for each selected config, in order; `in_use`: another manager works in the campaign now."""
+    return [_decide_one(index, plan.digests[index], directory, incremental, clean, in_use) for index in plan.selected]
 
 
-def _decide_one(index: int, digest: str, directory: CampaignDir, incremental: bool, clean: bool) -> Decision:
+def _decide_one(
+    index: int, digest: str, directory: CampaignDir, incremental: bool, clean: bool, in_use: bool
+) -> Decision:
     experiment = directory.experiment(digest)
     if clean:
         return Decision(index, digest, True, "runs: --clean_dst_dir empties the directory first")
@@ -33,13 +37,15 @@ def _decide_one(index: int, digest: str, directory: CampaignDir, incremental: bo
         if incremental:
             return Decision(index, digest, False, "skipped: it succeeded before")
         return Decision(index, digest, True, "runs again: it succeeded before, and --no_incremental is given")
-    return Decision(index, digest, True, _why_it_runs(experiment))
+    return Decision(index, digest, True, _why_it_runs(experiment, in_use))
 
 
-def _why_it_runs(experiment: ExperimentDir) -> str:
-    state = read_state(experiment, in_use=False)
+def _why_it_runs(experiment: ExperimentDir, in_use: bool) -> str:
+    state = read_state(experiment, in_use=in_use)
     if state.status == status.PENDING:
         return "runs: it never ran"
+    if state.status == status.RUNNING:
+        return f"would run: attempt {state.attempts} is running now, by another manager"
     failure_class = (state.record or {}).get("failure_class")
     word = f"{state.status} ({failure_class})" if failure_class else state.status
     return f"runs: attempt {state.attempts} {word}"

@@ -13,7 +13,7 @@ from typing import Any
 
 from configmill.child.rebuild import put_first_on_path
 from configmill.config import Config, ConfigList
-from configmill.config.builder import build
+from configmill.config.builder import build, entry
 from configmill.config.identity import find_duplicates, identity_digest
 from configmill.config.overrides import apply_overrides
 from configmill.errors import UnstableDigestError, UsageError
@@ -68,7 +68,7 @@ def make_plan(request: RunRequest, configs: ConfigList | None = None) -> Plan:
         configs = build(request.config_builder)
     digests, resources, ignored = [], [], set()
     for index in range(len(configs)):
-        config = configs[index]
+        config = entry(configs, index, request.config_builder)
         apply_overrides(config, request.overrides, index=index)
         digests.append(_digest(request.target, config, index))
         asked, unknown = _resources(config, index)

@@ -6,9 +6,9 @@ from configmill.errors import UsageError
 from configmill.protocol.request import Selection
 
 
-def parse_indices(text: str) -> tuple[int, ...]:
-    """`"0,3,5-9"` as sorted indices. Raises UsageError that quotes the part that is none."""
-    found: set[int] = set()
+def parse_indices(text: str) -> tuple[tuple[int, int], ...]:
+    """`"0,3,5-9"` as ranges (first, last). Raises UsageError that quotes the part that is none."""
+    found = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
@@ -16,17 +16,17 @@ def parse_indices(text: str) -> tuple[int, ...]:
         low, high = int(first), int(last) if dash else int(first)
         if high < low:
             raise UsageError(f"--indices {text!r} has {part.strip()!r}, which runs backwards. Write {high}-{low}.")
-        found |= set(range(low, high + 1))
-    return tuple(sorted(found))
+        found.append((low, high))
+    return tuple(found)
 
 
 def select(selection: Selection, total: int) -> list[int]:
     """The indices that `selection` names in a list of `total` configs. Raises UsageError for one outside of it."""
-    if selection.indices is not None:
-        outside = [index for index in selection.indices if not 0 <= index < total]
-        if outside:
-            raise _out_of_range(selection.text, outside[0], total)
-        return list(selection.indices)
+    if selection.ranges is not None:
+        for low, high in selection.ranges:
+            if not 0 <= low <= high < total:
+                raise _out_of_range(selection.text, high if 0 <= low < total else low, total)
+        return sorted({index for low, high in selection.ranges for index in range(low, high + 1)})
     if selection.start is not None:
         if not 0 <= selection.start < total:
             raise _out_of_range(selection.text, selection.start, total)

@@ -9,6 +9,7 @@ is to outlive it, and, worse, initialise devices before a fork. So the module is
 from __future__ import annotations
 
 import ast
+import pkgutil
 import sys
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
@@ -33,11 +34,21 @@ def resolve_target(dotted_name: str) -> str:
         )
     names = _names_of(spec, dotted_name)
     if names is not None and rest[0] not in names:
+        if len(rest) > 1 and spec.submodule_search_locations is not None:
+            raise _no_submodule(dotted_name, spec, rest[0])
         raise UsageError(
             f"--experiment_builder {dotted_name!r} names no function: the module {spec.name!r} has no {rest[0]!r}. "
             f"{nearest_sentence(rest[0], sorted(names))} Define the function at the top level of {spec.origin}."
         )
     return f"{spec.name}:{'.'.join(rest)}"
+
+
+def _no_submodule(dotted_name: str, spec: ModuleSpec, name: str) -> UsageError:
+    submodules = [f"{spec.name}.{module.name}" for module in pkgutil.iter_modules(spec.submodule_search_locations)]
+    return UsageError(
+        f"--experiment_builder {dotted_name!r} names no function: there is no module {f'{spec.name}.{name}'!r}. "
+        f"{nearest_sentence(f'{spec.name}.{name}', submodules)}"
+    )
 
 
 def _longest_module(dotted_name: str) -> tuple[ModuleSpec | None, list[str]]:

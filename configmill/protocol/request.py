@@ -20,7 +20,8 @@ class Selection:
     """Which configs of the list to work on; all where every field is None."""
 
     start: int | None = None
-    indices: tuple[int, ...] | None = None
+    #: Ranges (first, last), not expanded: a user may write 0-999999999.
+    ranges: tuple[tuple[int, int], ...] | None = None
     #: As the user wrote it, for messages.
     text: str = ""
 
@@ -71,11 +72,10 @@ def width_of(given: int | str) -> int:
         return 1
     if given in (-1, "-1"):
         return num_cores()
-    if isinstance(given, str) and given.isdecimal():
-        given = int(given)
-    if not isinstance(given, int) or isinstance(given, bool) or given < 1:
+    number = int(given) if isinstance(given, str) and given.isdecimal() else given
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
         raise UsageError(f"--num_threads {given!r} is no number of threads. Give 1 or more, 'serial', or -1.")
-    return given
+    return number
 
 
 def _require(holds: bool, name: str, value: object, wanted: str) -> None:

@@ -35,7 +35,6 @@ class LiveReporter:
         self._live = Live(console=self._console, get_renderable=self._draw, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Self:
-        self._live.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -46,6 +45,8 @@ class LiveReporter:
         if isinstance(event, Planned):
             self._to_run, self._skipped, self._width = event.to_run, event.skipped, event.num_threads
             self._print(planned_line(event))
+            # Not earlier: until the plan stands there may be a question to answer, or an error to read.
+            self._live.start()
         elif isinstance(event, Started):
             self._running[event.index] = (event.attempt, time.monotonic())
         elif isinstance(event, Finished):

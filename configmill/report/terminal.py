@@ -11,6 +11,7 @@ the log to open.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TextIO
@@ -71,7 +72,7 @@ def print_summary(summary: Summary, out: TextIO) -> None:
         print(f"    log  {failure.log}", file=out)
     if len(summary.failures) > MAX_FAILURES_SHOWN:
         more = len(summary.failures) - MAX_FAILURES_SHOWN
-        print(f"... and {more} more: configmill failures {summary.dst_dir}", file=out)
+        print(f"... and {more} more: configmill failures {shlex.quote(summary.dst_dir)}", file=out)
     if summary.unread_keys:
         print(f"note: no experiment read {', '.join(summary.unread_keys[:10])}: is a name misspelt?", file=out)
     print(f"{_counts(summary)} in {duration(summary.seconds)}", file=out)

@@ -55,11 +55,11 @@ def read_campaign(directory: CampaignDir) -> dict[str, Any] | None:
     """What marks a directory as Configmill's; None where nothing does. Raises UsageError for a newer format."""
     try:
         campaign = read_json(directory.campaign)
-    except ValueError:
+    except (ValueError, OSError):
         campaign = {}
     if campaign is None:
         return None
-    if not isinstance(campaign, dict) or _MARK not in campaign or "target" not in campaign:
+    if not isinstance(campaign, dict) or not isinstance(campaign.get(_MARK), int) or "target" not in campaign:
         raise UsageError(
             f"{directory.campaign!r} is not a campaign.json of Configmill's. "
             "Give another --dst_dir; nothing in this one was touched."
@@ -127,7 +127,7 @@ class Campaign:
     def link(self, index: int, digest: str) -> None:
         """Have `result_<index>` point at the experiment `digest`."""
         path = self.dir.result_link(index)
-        if os.path.islink(path):
+        if os.path.islink(path) and os.readlink(path).startswith(_link_text("")):
             if os.readlink(path) == _link_text(digest):
                 return
             os.unlink(path)
@@ -135,7 +135,10 @@ class Campaign:
 
 
 def _is_result_link(entry: os.DirEntry[str]) -> bool:
-    return entry.name.startswith(RESULT_LINK_PREFIX) and entry.is_symlink()
+    """Whether it is a link of ours: a user may have others, of like names."""
+    index = entry.name.removeprefix(RESULT_LINK_PREFIX)
+    ours = entry.name.startswith(RESULT_LINK_PREFIX) and index.isdecimal() and entry.is_symlink()
+    return ours and os.readlink(entry.path).startswith(_link_text(""))
 
 
 def _link_text(digest: str) -> str:
@@ -155,10 +158,7 @@ def open_campaign(
 
     Raises UsageError where it can't be created, is in use, isn't Configmill's or belongs to another target.
     """
-    try:
-        os.makedirs(directory.path, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--dst_dir {directory.path!r} can't be created: {error.strerror}. Give another.") from error
+    _create(directory.path)
     with CampaignLock(directory) as lock:
         # Another manager may have been here between the first check and the lock.
         check_usable(directory, target, clean=clean)
@@ -171,6 +171,24 @@ def open_campaign(
         if read_campaign(directory) is None:
             write_json(directory.campaign, {_MARK: FORMAT_VERSION, "target": target})
         yield Campaign(directory, lock)
+
+
+def _create(path: str) -> None:
+    """Create the directory with those above it, all or none. Raises UsageError."""
+    missing = []
+    above = path
+    while not os.path.lexists(above):
+        missing.append(above)
+        above = os.path.dirname(above)
+    made = []
+    try:
+        for step in reversed(missing):
+            os.mkdir(step)
+            made.append(step)
+    except OSError as error:
+        for step in reversed(made):
+            os.rmdir(step)
+        raise UsageError(f"--dst_dir {path!r} can't be created: {error.strerror}. Give another.") from error
 
 
 def _clean(directory: CampaignDir, confirm: Callable[[str], bool] | None) -> None:

@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from configmill.store.campaign import require_campaign
-from configmill.store.tables import COLUMNS, latest_digests, result_rows, to_records
+from configmill.store.tables import COLUMNS, latest_rows, to_records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,5 +24,5 @@ def load_results(dst_dir: str | os.PathLike[str]) -> pd.DataFrame:
     import pandas as pd  # 0.4 s: only for who asks for a frame
 
     directory = require_campaign(os.fspath(dst_dir))
-    records = to_records(result_rows(directory, latest_digests(directory)))
+    records = to_records(latest_rows(directory))
     return pd.DataFrame(records, columns=list(records[0]) if records else list(COLUMNS))

@@ -56,13 +56,26 @@ def result_rows(
     ]
 
 
-def latest_digests(directory: CampaignDir) -> list[str]:
-    """The identities of the configs that the last command's builder made, in the list's order; [] where none ran."""
+def latest_rows(directory: CampaignDir) -> list[Row]:
+    """A Row for each config of the last command's list; none where no command got that far.
+
+    The command's record has the list, and those configs that have no directory yet.
+    """
     for name in sorted((n for n in os.listdir(directory.runs) if n.endswith(".json")), reverse=True):
         run = read_json(os.path.join(directory.runs, name))
         if isinstance(run, dict) and run.get("experiments"):
-            return list(run["experiments"])
+            return result_rows(directory, run["experiments"], _Pending(run.get("pending") or {}))
     return []
+
+
+class _Pending:
+    """The encoded config by index, None for one that its experiment's directory holds."""
+
+    def __init__(self, configs: dict[str, Any]) -> None:
+        self._configs = configs
+
+    def __call__(self, index: int) -> Any:
+        return self._configs.get(str(index))
 
 
 def varying_keys(rows: Iterable[Row]) -> list[str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
+from pathlib import Path
 
 import pytest
 
-from tests.api.scripts import run_script, start_script, told
+from tests.api.scripts import run_script, start_script, told, write_script
 from tests.conftest import Project, wait_until
 
 LONG = """
@@ -160,3 +162,61 @@ def test_children_of_the_caller_are_left_alone(project: Project) -> None:
 def test_the_callers_exit_codes_are_not_stolen(project: Project) -> None:
     """A child of the script's own that ends during the run keeps its exit code for the script."""
     assert told(run_script(project, CHILDREN))["code"] == 7
+
+
+FORKS = (
+    LONG
+    + """
+import multiprocessing
+
+def linger():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    open("forked", "w").close()
+    while not os.path.exists("enough"):
+        time.sleep(0.01)
+
+def fork(event):
+    if type(event).__name__ == "Started":
+        multiprocessing.get_context("fork").Process(target=linger).start()
+
+"""
+)
+
+
+def test_a_forked_child_of_the_caller_does_not_keep_experiments_alive(project: Project) -> None:
+    """A process that the script forked during the run, and that outlives its SIGKILL, holds back no ending."""
+    script = start_script(
+        project, FORKS + 'if __name__ == "__main__":\n    configmill.run(CONFIGS[:1], long, "out", on_event=fork)\n'
+    )
+    wait_until(lambda: (project.root / "running 1").exists() and (project.root / "forked").exists())
+    (status,) = project.root.glob("out/experiments/*/status.json")
+    experiment = json.loads(status.read_text())["pid"]
+    script.kill()
+    script.wait()
+    try:
+        wait_until(lambda: not Path(f"/proc/{experiment}/exe").exists(), seconds=5)
+    finally:
+        (project.root / "enough").touch()
+        script.communicate(timeout=30)
+        wait_until(lambda: not project.processes(), seconds=10)
+
+
+def test_a_forked_child_of_the_caller_does_not_keep_the_lock(project: Project) -> None:
+    """A process that the script forked during a run doesn't hold the directory once the run is over."""
+    body = (
+        FORKS
+        + """
+if __name__ == "__main__":
+    first = configmill.run(CONFIGS, train, "out", on_event=fork)
+    began = time.monotonic()
+    try:
+        second = configmill.run(CONFIGS, train, "out").skipped
+    except UsageError as error:
+        second = str(error)
+    tell(second=second, at_once=time.monotonic() - began < 5)
+    open("enough", "w").close()
+"""
+    )
+    write_script(project, body)
+    done = project.call(["timeout", "-s", "KILL", "20", sys.executable, "go.py"])
+    assert told(done) == {"second": 2, "at_once": True}

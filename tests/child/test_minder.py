@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from configmill.files import try_lock
+from configmill.protocol.orders import Orders
 from tests.child.by_hand import start
 from tests.conftest import Project, wait_until
 
@@ -234,10 +236,7 @@ def test_a_success_that_is_told_to_end_too_late_stays_one(project: Project, monk
 def test_a_minder_by_hand_says_what_it_needs(tmp_path: Path) -> None:
     """A minder without Configmill's environment explains itself in a sentence."""
     program = "from configmill.minder import main; main()"
-    orders = {
-        "run": "", "timeout": None, "grace": 1, "log_level": "INFO", "queued_seconds": 0, "start_method": "cold",
-        "lock_fd": 0, "lifeline_fd": 0, "search_path": [],
-    }  # fmt: skip
+    orders = dict.fromkeys(inspect.signature(Orders).parameters, 0)
     done = subprocess.run(
         [sys.executable, "-c", program, json.dumps(orders)], cwd=tmp_path, capture_output=True, text=True, check=False
     )

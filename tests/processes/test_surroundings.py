@@ -164,7 +164,8 @@ def test_blocked_signals_of_the_manager_do_not_pass_on(project: Project) -> None
         import signal
         def run(config):
             return {"blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
-                    "sigint": signal.getsignal(signal.SIGINT) is signal.default_int_handler}
+                    "sigint": signal.getsignal(signal.SIGINT) is signal.default_int_handler,
+                    "sigchld": signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL}
         """,
     )
     project.write(
@@ -173,9 +174,10 @@ def test_blocked_signals_of_the_manager_do_not_pass_on(project: Project) -> None
         import os, signal, sys
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD])
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         os.execv(sys.argv[1], sys.argv[1:])
         """,
     )
     done = project.call([sys.executable, "start.py", *project.command()])
     assert done.code == 0, done
-    assert project.json(0, "result.json") == {"blocked": [], "sigint": True}
+    assert project.json(0, "result.json") == {"blocked": [], "sigint": True, "sigchld": True}
