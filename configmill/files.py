@@ -24,7 +24,7 @@ def write_atomic(path: str, data: str | bytes, *, durable: bool = False) -> None
     the death of any process).
     """
     beside = f"{path}.{os.getpid()}.tmp"
-    raw = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
+    raw = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
     try:
         try:
@@ -56,7 +56,12 @@ def _write_all(descriptor: int, raw: bytes) -> None:
 
 def write_json(path: str, value: Any, *, durable: bool = False) -> None:
     """Write `value` as indented JSON, atomically. Raises TypeError for what JSON can't hold."""
-    write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n", durable=durable)
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    try:
+        raw = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can hold as an escape
+        raw = json.dumps(value, indent=1).encode("ascii")
+    write_atomic(path, raw + b"\n", durable=durable)
 
 
 def read_json(path: str) -> Any:

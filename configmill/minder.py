@@ -13,6 +13,8 @@ experiment's, are the attempt's log; whoever started it has seen to that.
 from __future__ import annotations
 
 import atexit
+import contextlib
+import io
 import os
 import select
 import signal
@@ -22,8 +24,9 @@ import time
 from configmill.child.record import make_record, write_end, write_status
 from configmill.child.stub import perform, print_error
 from configmill.child.user_logging import configure_on_import
+from configmill.errors import Terminated
 from configmill.measure.memory import oom_kills
-from configmill.processes import become_subreaper, die_with_parent, end_all_children, kill
+from configmill.processes import become_subreaper, die_with_parent, end_all_children, kill, signal_name
 from configmill.protocol import status
 from configmill.protocol.attempt import Attempt
 from configmill.protocol.orders import Orders
@@ -31,6 +34,7 @@ from configmill.protocol.report import Report
 
 TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import FrameType
     from typing import Any
 
@@ -101,7 +105,7 @@ class Minder:
 
     def _catch_signals(self) -> int:
         """Have SIGTERM and SIGCHLD wake the poll: returns the descriptor to read."""
-        read_fd, write_fd = os.pipe()
+        self._wakeup = read_fd, write_fd = os.pipe()
         os.set_blocking(read_fd, False)
         os.set_blocking(write_fd, False)
         signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
@@ -123,8 +127,7 @@ class Minder:
         read_fd, write_fd = os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
-            os.close(read_fd)
-            _become_experiment(minder_pid, self._orders)
+            _become_experiment(minder_pid, (read_fd, *self._wakeup, self._orders.lock_fd, self._orders.lifeline_fd))
             _run_experiment(self._attempt, self._orders, write_fd)
         os.close(write_fd)
         os.set_blocking(read_fd, False)
@@ -226,8 +229,10 @@ class Minder:
         if report is None:
             return self._died()
         if report.status == status.INTERRUPTED:
+            # Nobody here asked for it.
             report.status, report.failure_class = status.FAILED, status.KILLED
-            report.message = "somebody sent it SIGTERM"
+            if report.message == Terminated.__name__:
+                report.message = "somebody sent it SIGTERM"
         return report
 
     def _ended_by_us(self, report: Report | None, stop: _Stop) -> Report:
@@ -242,14 +247,14 @@ class Minder:
         if self._end.signal is None:
             message = f"its process ended with exit code {self._end.exit_code} before the experiment returned"
             return Report(status.FAILED, failure_class=status.CODE_ERROR, message=message)
-        name = signal.Signals(self._end.signal).name
+        name = signal_name(self._end.signal)
         if self._end.signal == signal.SIGKILL and oom_kills() > self._oom_kills_before:
             message = "the kernel killed it (SIGKILL) for want of memory"
             return Report(status.FAILED, failure_class=status.OOM_HOST, message=message)
         return Report(status.FAILED, failure_class=status.KILLED, message=f"its process was ended by {name}")
 
 
-def _become_experiment(minder_pid: int, orders: Orders) -> None:
+def _become_experiment(minder_pid: int, descriptors: Iterable[int]) -> None:
     """Turn the fork into a process that user code can own: nothing of the minder's is left in it."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -258,27 +263,37 @@ def _become_experiment(minder_pid: int, orders: Orders) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.setsid()  # user code that signals its own group must not reach the minder
     die_with_parent(minder_pid)
-    os.close(orders.lock_fd)
-    os.close(orders.lifeline_fd)
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _run_experiment(attempt: Attempt, orders: Orders, report_fd: int) -> None:
     """Run, report and exit; never returns."""
     import faulthandler  # a crash in native code leaves its Python traceback in the log
 
-    # What was printed before a SIGKILL is in the log: a line at a time, whatever the locale in UTF-8.
-    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stdout = sys.__stdout__ = _line_by_line(1)  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = errors = _line_by_line(2)  # type: ignore[misc]
     faulthandler.enable(file=2)
     sys.argv = [attempt.target]
     sys.path += [entry for entry in orders.search_path if entry not in sys.path]
     configure_on_import(orders.log_level)
     report = perform(attempt)
-    if report.error is not None:
-        print_error(report.error)
     with open(report_fd, "w", encoding="utf-8") as pipe:
         pipe.write(report.to_json())
+    if report.error is not None:
+        with contextlib.suppress(OSError, ValueError):  # user code may have closed it
+            print_error(report.error, errors)
     _exit(0 if report.status == status.SUCCEEDED else 1)
+
+
+def _line_by_line(descriptor: int) -> io.TextIOWrapper:
+    """A text stream that keeps nothing back but an unfinished line, in UTF-8 whatever the locale.
+
+    What was printed before a SIGKILL is in the log; what was written to its `buffer`, at once.
+    """
+    raw = io.FileIO(descriptor, "w", closefd=False)
+    # A TextIOWrapper over a raw stream is what `python -u` makes; typeshed knows of buffered ones only.
+    return io.TextIOWrapper(raw, "utf-8", "backslashreplace", line_buffering=True)  # type: ignore[type-var,return-value]
 
 
 def _exit(code: int) -> None:
@@ -291,7 +306,7 @@ def _exit(code: int) -> None:
         sys.modules["threading"]._shutdown()
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None and not stream.closed:  # user code may have put anything there
+        with contextlib.suppress(Exception):  # user code may have put anything there, or closed it
             stream.flush()
     os._exit(code)
 

@@ -103,6 +103,22 @@ def kill(pid: int, signum: int = signal.SIGKILL) -> None:
         return
 
 
+def reap(pid: int) -> None:
+    """Wait for the end of the child `pid`, which somebody else may have waited for."""
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        return
+
+
+def signal_name(signum: int) -> str:
+    """`SIGKILL` for 9; `signal 37` for one without a name."""
+    try:
+        return signal.Signals(signum).name
+    except ValueError:
+        return f"signal {signum}"
+
+
 def end_all_children() -> tuple[float, int]:
     """SIGKILL everything below this subreaper and reap it, until nothing is left.
 

@@ -81,6 +81,10 @@ def load_checkpoint() -> Any:
         raise CheckpointError(
             f"The checkpoint {path!r} can't be read: {error}. Mend what it needs, or remove the file to start over."
         ) from error
+    if not isinstance(saved, dict) or not {"attempt", "state"} <= saved.keys():
+        raise CheckpointError(
+            f"The file {path!r} is no checkpoint of save_checkpoint. Give your own files other names, or remove it."
+        )
     if saved["attempt"] != attempt.number:
         resumption.attempt = saved["attempt"]
         _log("resumed from the checkpoint of attempt %s", saved["attempt"])

@@ -82,8 +82,10 @@ def _convert_object(value: Any) -> Any:
     if hasattr(value, "isoformat"):
         return value.isoformat()
     if hasattr(value, "tolist") and hasattr(value, "dtype"):
+        # numpy's dates would become numbers of nanoseconds.
+        timelike = getattr(value.dtype, "kind", None) in ("M", "m")
         # numpy and torch, arrays and scalars alike; a tensor that requires grad or is on a device converts too.
-        return value.tolist()
+        return (value.astype(str) if timelike else value).tolist()
     return value
 
 

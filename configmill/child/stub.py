@@ -7,6 +7,7 @@ The minder calls it in the process it forked; `run_experiment_stub.py` calls it 
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -18,14 +19,14 @@ from configmill.child.target import load_target
 from configmill.config.frames import last_user_frame, user_traceback
 from configmill.errors import ConfigmillError, Terminated
 from configmill.files import write_json
-from configmill.measure.provenance import code_hash
+from configmill.measure.provenance import ProjectCode
 from configmill.protocol import status
 from configmill.protocol.report import Report
 
 TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
 if TYPE_CHECKING:
     from types import FrameType
-    from typing import Any
+    from typing import Any, TextIO
 
     from configmill.config import Config
     from configmill.protocol.attempt import Attempt
@@ -55,29 +56,44 @@ class _Termination:
 def perform(attempt: Attempt) -> Report:
     """Build the config, call the function, save what it returns. Every exception becomes a Report."""
     termination = _Termination()
-    config: Config | None = None
+    code = ProjectCode(attempt.project_dir)
+    process = os.getpid()
     try:
         termination.listen()
         put_first_on_path(attempt.project_dir)
         function = load_target(attempt.target)
         config = rebuild_config(attempt)
+        code.look()
         result = function(config)
+        _end_copy(process)
         termination.close()
         if termination.asked:
             raise Terminated("it went on after it was told to end, and returned")
         _save_result(attempt, result)
         report = Report(status.SUCCEEDED, unread_keys=_unread_keys(config))
     except BaseException as error:  # SystemExit and KeyboardInterrupt included: none of them is a success
+        _end_copy(process, error)
         termination.close()
         report = _failure_report(error)
+    code.look()
+    report.code_hash = code.hash()
     report.resumed_from = resumption.attempt
-    report.code_hash = code_hash(attempt.project_dir)
     return report
+
+
+def _end_copy(process: int, error: BaseException | None = None) -> None:
+    """End this process if it isn't the experiment's but one that user code forked: the result isn't its to report."""
+    if os.getpid() != process:
+        if error is not None and not isinstance(error, SystemExit):
+            print_error(error, sys.stderr)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(0 if error is None else 1)
 
 
 def _failure_report(error: BaseException) -> Report:
     where = last_user_frame(error)
-    if isinstance(error, KeyboardInterrupt):  # Terminated is one
+    if isinstance(error, KeyboardInterrupt):  # Terminated is one; another one comes from Ctrl-C in the foreground
         return Report(status.INTERRUPTED, message=describe(error), where=where, error=error)
     message = f"the experiment called sys.exit({error.code!r})" if isinstance(error, SystemExit) else describe(error)
     return Report(status.FAILED, failure_class=failure_class_of(error), message=message, where=where, error=error)
@@ -92,9 +108,9 @@ def _unread_keys(config: Config) -> list[str]:
     return [key for key in config.unread_keys() if key.split(".", 1)[0] != _MANAGERS_KEY]
 
 
-def print_error(error: BaseException) -> None:
-    """Print the traceback of user code to stderr; an error of ours needs none, it says what to do itself."""
-    if isinstance(error, ConfigmillError):
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+def print_error(error: BaseException, stream: TextIO) -> None:
+    """Print the traceback of user code; an error of ours outside of it needs none, it says what to do itself."""
+    if isinstance(error, ConfigmillError) and last_user_frame(error) is None:
+        print(f"{type(error).__name__}: {error}", file=stream)
     else:
-        print(user_traceback(error), end="", file=sys.stderr)
+        print(user_traceback(error), end="", file=stream)

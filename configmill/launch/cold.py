@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Self
 
 from configmill.launch.native_threads import native_thread_limits
-from configmill.processes import become_subreaper, children_of, kill, processes_with_environment
+from configmill.processes import become_subreaper, children_of, kill, processes_with_environment, reap, signal_name
 from configmill.protocol.attempt import Attempt
 from configmill.protocol.orders import Orders
 
@@ -64,7 +64,7 @@ class Minder:
     def end(self) -> str:
         """How the minder's process ended, in words."""
         code = self._process.returncode
-        return signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
+        return signal_name(-code) if code is not None and code < 0 else f"exit code {code}"
 
     def terminate(self) -> None:
         """Have the attempt end: once with the grace, a second time at once."""
@@ -87,6 +87,7 @@ class ColdLauncher:
         self._owns_process = owns_process
         # Held while a minder is born: until it is registered it would pass for an orphan.
         self._guard = threading.Lock()
+        self._sweep = threading.Lock()
         self._minders: set[int] = set()
 
     def __enter__(self) -> Self:
@@ -128,12 +129,14 @@ class ColdLauncher:
 
     def end_orphans(self, minder: Minder, attempt: Attempt, experiment_pid: int | None) -> None:
         """End what a killed minder left behind: it has fallen to this subreaper, or is about to."""
-        while orphans := self._orphans(attempt, experiment_pid):
-            for pid in orphans:
-                kill(pid)
-            for pid in orphans:
-                # Once it is reaped, its own children have fallen to this process, and the next look finds them.
-                os.waitpid(pid, 0)
+        # One sweep at a time: two minders killed at once leave orphans that both would wait for.
+        with self._sweep:
+            while orphans := self._orphans(attempt, experiment_pid):
+                for pid in orphans:
+                    kill(pid)
+                for pid in orphans:
+                    # Once it is reaped, its own children have fallen to this process, and the next look finds them.
+                    reap(pid)
         self.forget(minder)
 
     def forget(self, minder: Minder) -> None:

@@ -105,7 +105,9 @@ class CampaignRun:
 
     def _fail(self, error: BaseException) -> None:
         # The other loops must end their experiments before anybody hears of it.
-        self.error = self.error or error
+        with self._changed:
+            self.error = self.error or error
+            self._changed.notify_all()
         self.stop("an error in the manager", unless_stopping=True)
 
     def on_signal(self, signum: int) -> None:
@@ -143,7 +145,8 @@ class CampaignRun:
 
     def _next_job(self) -> Job | None:
         with self._changed:
-            while True:
+            # After an error a job may never be finished: nobody waits for it.
+            while self.error is None:
                 taken = self._queue.take(time.monotonic())
                 if isinstance(taken, Job):
                     return taken
@@ -152,6 +155,7 @@ class CampaignRun:
                     return None
                 # A back-off may be longer than a lock can wait: look again now and then.
                 self._changed.wait(None if taken.seconds is None else min(taken.seconds, 3600.0))
+            return None
 
     def _next_started(self) -> _Started | None:
         with self._changed:

@@ -18,19 +18,37 @@ if TYPE_CHECKING:
 MAX_PATCH_BYTES = 1_000_000
 
 
-def code_hash(project_dir: str) -> str:
-    """A hash (16 hex digits) over the source of every imported module that lies in the project.
+class ProjectCode:
+    """The source of the project's modules as it was when they were imported, as far as `look` was called in time.
 
     Configmill's own modules are left out, also where the project is its checkout: runs/<run>.json has the commit.
     """
-    parts = []
-    for name, module in sorted(sys.modules.items()):
-        if name.partition(".")[0] == "configmill":
-            continue
+
+    def __init__(self, project_dir: str) -> None:
+        self._project_dir = project_dir
+        self._tokens: dict[str, str] = {}
+
+    def look(self) -> None:
+        """Take in the modules that were imported since the last look."""
+        for name, module in list(sys.modules.items()):
+            path = _path_of(name, module)
+            if path is not None and path not in self._tokens and _is_project_file(path, self._project_dir):
+                self._tokens[path] = _token_of_file(path)
+
+    def hash(self) -> str:
+        """A hash (16 hex digits) over all of it: comments, white space and docstrings don't count."""
+        parts = [f"{os.path.relpath(path, self._project_dir)}\0{token}\0" for path, token in self._tokens.items()]
+        return sha256_hex("".join(sorted(parts)))[:16]
+
+
+def _path_of(name: str, module: object) -> str | None:
+    if name.partition(".")[0] == "configmill":
+        return None
+    try:
         path = getattr(module, "__file__", None)
-        if isinstance(path, str) and path.endswith(".py") and _is_project_file(path, project_dir):
-            parts.append(f"{os.path.relpath(path, project_dir)}\0{_token_of_file(path)}\0")
-    return sha256_hex("".join(parts))[:16]
+    except Exception:  # a lazy module may import whatever it stands for, and fail
+        return None
+    return path if isinstance(path, str) and path.endswith(".py") else None
 
 
 def _is_project_file(path: str, project_dir: str) -> bool:
@@ -49,9 +67,10 @@ def _token_of_file(path: str) -> str:
 def git_state(directory: str) -> dict[str, Any] | None:
     """Commit, branch and the patch of uncommitted changes of the checkout around `directory`; None outside of one."""
     head = _git(directory, "rev-parse", "HEAD", "--abbrev-ref", "HEAD")
-    if head is None:
+    names = (head or "").split()
+    if len(names) != 2:  # not a checkout, or one without a commit
         return None
-    commit, branch = head.split()
+    commit, branch = names
     patch = _git(directory, "diff", "HEAD", "--no-ext-diff", "--no-color") or ""
     return {
         "commit": commit,

@@ -16,7 +16,7 @@ import pytest
 from configmill.files import try_lock
 from configmill.protocol.orders import Orders
 from tests.child.by_hand import start
-from tests.conftest import Project, wait_until
+from tests.conftest import REPOSITORY, Project, wait_until
 
 Patch = pytest.MonkeyPatch
 
@@ -237,9 +237,9 @@ def test_a_minder_by_hand_says_what_it_needs(tmp_path: Path) -> None:
     """A minder without Configmill's environment explains itself in a sentence."""
     program = "from configmill.minder import main; main()"
     orders = dict.fromkeys(inspect.signature(Orders).parameters, 0)
-    done = subprocess.run(
-        [sys.executable, "-c", program, json.dumps(orders)], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", program, json.dumps(orders)]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "run_experiment.py" in done.stderr
     assert "Traceback" not in done.stderr
