@@ -293,8 +293,8 @@ def _line_by_line(descriptor: int) -> io.TextIOWrapper:
     What was printed before a SIGKILL is in the log; what was written to its `buffer`, at once.
     """
     raw = io.FileIO(descriptor, "w", closefd=False)
-    # A TextIOWrapper over a raw stream is what `python -u` makes; typeshed knows of buffered ones only.
-    return io.TextIOWrapper(raw, "utf-8", "backslashreplace", line_buffering=True)  # type: ignore[type-var,return-value]
+    # A TextIOWrapper over a raw stream is what `python -u` makes.
+    return io.TextIOWrapper(raw, "utf-8", "backslashreplace", line_buffering=True)
 
 
 def _exit(code: int) -> None:
