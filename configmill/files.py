@@ -73,6 +73,14 @@ def read_json(path: str) -> Any:
         return None
 
 
+def read_json_of_experiment(path: str) -> Any:
+    """As `read_json`, but None also for what is no JSON: experiments can write to their own directory as they like."""
+    try:
+        return read_json(path)
+    except (ValueError, OSError):
+        return None
+
+
 def remove_if_there(path: str) -> None:
     """Remove the file `path`, which need not exist."""
     try:

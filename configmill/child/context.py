@@ -14,11 +14,10 @@ import json
 import os
 import time
 
-from configmill.child import resumption
+from configmill.child import current
 from configmill.child.results import to_jsonable
 from configmill.errors import CheckpointError
 from configmill.files import append_line, write_atomic
-from configmill.protocol.attempt import Attempt
 
 TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def log_metrics(step: int | float | None = None, **values: Any) -> None:
     May be called from several processes or threads at once. Raises ResultError for a value that JSON can't hold.
     """
     line: dict[str, Any] = to_jsonable({"step": step, **values}, "log_metrics")
-    attempt = Attempt.from_env(os.environ)
+    attempt = current.this_attempt()
     if attempt is None:
         _log("metrics (by hand, not saved): %s", line)
         return
@@ -45,7 +44,7 @@ def save_checkpoint(state: Any) -> None:
 
     It lives in `config.meta.checkpoint_dir` and survives this attempt. Raises CheckpointError.
     """
-    attempt = Attempt.from_env(os.environ)
+    attempt = current.this_attempt()
     if attempt is None:
         _log("checkpoint by hand, not saved")
         return
@@ -66,7 +65,7 @@ def load_checkpoint() -> Any:
 
     Raises CheckpointError where there is one that can't be read: starting over in silence would lose it.
     """
-    attempt = Attempt.from_env(os.environ)
+    attempt = current.this_attempt()
     if attempt is None:
         return None
     import pickle
@@ -86,7 +85,7 @@ def load_checkpoint() -> Any:
             f"The file {path!r} is no checkpoint of save_checkpoint. Give your own files other names, or remove it."
         )
     if saved["attempt"] != attempt.number:
-        resumption.attempt = saved["attempt"]
+        current.resumed_from = saved["attempt"]
         _log("resumed from the checkpoint of attempt %s", saved["attempt"])
     return saved["state"]
 

@@ -6,6 +6,7 @@ start, and where they are not imported they can't have been raised.
 
 from __future__ import annotations
 
+from configmill.config.frames import message_of
 from configmill.errors import ConfigDriftError
 from configmill.protocol import status
 
@@ -56,10 +57,6 @@ def failure_class_of(error: BaseException) -> str:
 
 def describe(error: BaseException) -> str:
     """`error` as one line: its class and the first line of its message."""
-    try:
-        message = str(error)
-    except Exception as broken:  # a user's __str__ may itself raise
-        message = f"(its message can't be shown: {type(broken).__name__})"
-    first_line = next((line for line in message.splitlines() if line.strip()), "")
+    first_line = next((line for line in message_of(error).splitlines() if line.strip()), "")
     text = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
     return text[:MAX_ERROR_LENGTH]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from configmill.files import write_atomic, write_json
+from configmill.files import remove_if_there, write_atomic, write_json
 from configmill.protocol import FORMAT_VERSION
 from configmill.protocol import status as statuses
 from configmill.protocol.timestamps import timestamp
@@ -71,10 +71,13 @@ def make_record(
 
 def write_end(directory: ExperimentDir, record: dict[str, Any]) -> None:
     """Write the record, the view, and for a success the marker: last, so that it never tells of what isn't there."""
+    os.makedirs(directory.attempts, exist_ok=True)  # user code may have removed all of it
     write_json(directory.record(record["attempt"]), record)
     write_status(directory, record["status"], record["attempt"], record["index"])
     if record["status"] == statuses.SUCCEEDED:
         write_success(directory, record["attempt"])
+    else:
+        remove_if_there(directory.success)  # only user code can have made it
 
 
 def write_success(directory: ExperimentDir, number: int) -> None:

@@ -17,6 +17,8 @@ TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers h
 if TYPE_CHECKING:
     from typing import Any
 
+#: Python refuses to write a whole number of more than 4,300 digits as text (sys.set_int_max_str_digits).
+_MAX_INT_BITS = 14_000
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -29,13 +31,22 @@ def result_to_jsonable(result: Any) -> dict[str, Any]:
             f"The experiment returned {_shown(result)}, which is no mapping. "
             "Return a dict of names to values, or nothing."
         )
-    converted: dict[str, Any] = to_jsonable(result, "the result")
+    try:
+        converted: dict[str, Any] = to_jsonable(result, "the result")
+    except RecursionError:
+        raise ResultError(
+            "The result is nested too deeply for JSON. Return it flatter, or save it as a file."
+        ) from None
     return converted
 
 
 def to_jsonable(value: Any, key: str, _inside: tuple[int, ...] = ()) -> Any:
     """`value` as what `json.dumps` takes; `key` names it in a ResultError."""
     if type(value) in _PLAIN:
+        if type(value) is int and value.bit_length() > _MAX_INT_BITS:
+            raise ResultError(
+                f"The value of {key!r} is a whole number too long to write. Return it as text or a float."
+            )
         return value
     if id(value) in _inside:
         raise ResultError(f"The value of {key!r} contains itself. Return a copy of the part that is wanted.")

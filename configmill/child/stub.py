@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 
-from configmill.child import resumption
+from configmill.child import current
 from configmill.child.failures import describe, failure_class_of
 from configmill.child.rebuild import put_first_on_path, rebuild_config
 from configmill.child.results import result_to_jsonable
@@ -58,6 +58,7 @@ def perform(attempt: Attempt) -> Report:
     termination = _Termination()
     code = ProjectCode(attempt.project_dir)
     process = os.getpid()
+    current.attempt = attempt
     try:
         termination.listen()
         put_first_on_path(attempt.project_dir)
@@ -77,7 +78,7 @@ def perform(attempt: Attempt) -> Report:
         report = _failure_report(error)
     code.look()
     report.code_hash = code.hash()
-    report.resumed_from = resumption.attempt
+    report.resumed_from = current.resumed_from
     return report
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -25,6 +26,7 @@ def exit_with(command: Callable[[Sequence[str]], int]) -> NoReturn:
 
 def exit_code_of(command: Callable[[Sequence[str]], int]) -> int:
     """The exit code that `command` returns, or that what it raised stands for; says on stderr what went wrong."""
+    _mend_streams()
     try:
         code = command(sys.argv[1:])
     except UsageError as error:
@@ -33,11 +35,28 @@ def exit_code_of(command: Callable[[Sequence[str]], int]) -> int:
         _say("Interrupted before anything started; nothing was created.")
         code = INTERRUPTED
     except BrokenPipeError:
-        code = 1  # whoever read our output (head, less) has had enough
+        code = 0  # whoever read our output (head, less) has had enough
     except Exception:  # the last resort: whatever it is, the user gets a file to send and code 3
         code = _bug()
     _flush_stdout()
     return code
+
+
+def _mend_streams() -> None:
+    """Open what whoever started us has closed, and have every path printable.
+
+    A lock that gets descriptor 2 would end where an experiment's output is meant to go.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _flush_stdout() -> None:

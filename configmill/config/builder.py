@@ -13,7 +13,7 @@ import sys
 
 from configmill.config.config import Config
 from configmill.config.config_list import ConfigList, as_config_list
-from configmill.config.frames import last_user_frame, user_traceback
+from configmill.config.frames import last_user_frame, message_of, user_traceback
 from configmill.errors import ConfigmillError, UsageError
 
 # `_ast` holds the very classes of `ast`, without the 3 ms that the latter's helpers cost every cold start.
@@ -120,7 +120,7 @@ def build(string: str) -> ConfigList:
         built = call.evaluate(function, namespace)
         if not isinstance(built, ConfigList) and hasattr(type(built), "__next__"):
             built = list(built)  # a generator is user code still
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise _failure(call, error) from error
     return as_config_list(built, f'The config builder "{call.text}" returned')
 
@@ -134,12 +134,14 @@ def entry(configs: ConfigList, index: int, string: str) -> Config:
         return configs[index]
     except ConfigmillError:
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise _failure(parse_call(string), error, f"made a list whose config {index} raised") from error
 
 
 def _failure(call: BuilderCall, error: BaseException, doing: str = "raised") -> UsageError:
-    message = " ".join(str(error).split())
+    if isinstance(error, KeyboardInterrupt):
+        raise error
+    message = " ".join(message_of(error).split())
     shown = f"{type(error).__name__}: {message[:500]}" if message else type(error).__name__
     frame = last_user_frame(error)
     where = f" ({frame})" if frame else ""
@@ -180,7 +182,7 @@ def _imported(call: BuilderCall, parts: list[str]) -> list[Any]:
             if error.name != name:
                 raise _failure(call, error, "can't be imported:") from error
             break
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise _failure(call, error, "can't be imported:") from error
     if not modules:
         raise _unknown_module(call, parts[0], None)

@@ -38,6 +38,14 @@ def last_user_frame(error: BaseException) -> str | None:
     return user_frame or outer_frame
 
 
+def message_of(error: BaseException) -> str:
+    """Return the error's message; a user's `__str__` may itself raise."""
+    try:
+        return str(error)
+    except Exception as broken:
+        return f"(its message can't be shown: {type(broken).__name__})"
+
+
 def user_traceback(error: BaseException) -> str:
     """Return the formatted traceback, without Configmill's own frames at its beginning."""
     import traceback

@@ -37,10 +37,10 @@ from configmill.store.experiments import (
 
 @dataclass(frozen=True)
 class _Started:
-    """An attempt under way; `minder` is the reason where none could be started."""
+    """An attempt under way; `minder` is the reason where none could be started, then the attempt may be missing too."""
 
     job: Job
-    attempt: Attempt
+    attempt: Attempt | None
     minder: Minder | str
 
 
@@ -178,7 +178,10 @@ class CampaignRun:
 
     def _start(self, job: Job) -> _Started:
         """Prepare the job's directory and start its minder."""
-        attempt = self._begin(job)
+        try:
+            attempt = self._begin(job)
+        except OSError as error:
+            return _Started(job, None, f"its directory can't be prepared: {error}")
         self.emit(Started(job.index, attempt.number, attempt.dir.log(attempt.number)))
         try:
             minder = self._launcher.start(attempt, self._limits(job))
@@ -194,8 +197,9 @@ class CampaignRun:
     def _outcome(self, started: _Started) -> Outcome:
         """What becomes of an attempt: waits for its end."""
         attempt, minder = started.attempt, started.minder
-        if isinstance(minder, str):
-            return self._record_end(attempt, Report(status.FAILED, failure_class=status.IO, message=minder))
+        if attempt is None or isinstance(minder, str):
+            report = Report(status.FAILED, failure_class=status.IO, message=str(minder))
+            return _outcome_without_record(report) if attempt is None else self._record_end(attempt, report)
         minder.wait()
         with self._changed:
             self._minders.discard(minder)
@@ -244,3 +248,8 @@ class CampaignRun:
 
     def _record_end(self, attempt: Attempt, report: Report) -> Outcome:
         return record_missing_end(attempt.dir, attempt.number, report, run=self._run, index=attempt.index)
+
+
+def _outcome_without_record(report: Report) -> Outcome:
+    """The outcome of an attempt that never got as far as a directory to keep its record in."""
+    return Outcome(0, report.status, report.failure_class, report.message, where=None, seconds=0.0, log="(none)")

@@ -51,7 +51,9 @@ class RunRecord:
 
     def __enter__(self) -> Self:
         self._write()
-        self._handler = logging.FileHandler(self._directory.run_file(self.run, ".log"), encoding="utf-8")
+        self._handler = logging.FileHandler(
+            self._directory.run_file(self.run, ".log"), encoding="utf-8", errors="backslashreplace"
+        )
         self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self.log.addHandler(self._handler)
         return self

@@ -15,7 +15,7 @@ from typing import Any
 from configmill.child.record import make_record, write_end, write_status
 from configmill.config import Config
 from configmill.config.encoding import encode
-from configmill.files import read_json, remove_if_there, write_atomic, write_json
+from configmill.files import read_json_of_experiment, remove_if_there, write_atomic, write_json
 from configmill.protocol import status
 from configmill.protocol.layout import ExperimentDir
 from configmill.protocol.outcome import Outcome
@@ -39,7 +39,9 @@ def is_done(directory: ExperimentDir) -> bool:
 def read_state(directory: ExperimentDir, *, in_use: bool) -> State:
     """The experiment's state; `in_use` says whether anybody holds the campaign's lock."""
     attempts = last_attempt(directory)
-    record = read_json(directory.record(attempts)) if attempts else None
+    record = read_json_of_experiment(directory.record(attempts)) if attempts else None
+    if not isinstance(record, dict) or record.get("status") not in status.STATUSES:
+        record = None
     if is_done(directory):
         return State(status.SUCCEEDED, attempts, record)
     if attempts == 0:
@@ -54,7 +56,7 @@ def last_attempt(directory: ExperimentDir) -> int:
     """The number of the last attempt that began, 0 where none did."""
     try:
         names = os.listdir(directory.attempts)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return 0
     stems = (name.partition(".")[0] for name in names)
     return max((int(stem) for stem in stems if stem.isdigit()), default=0)
@@ -93,13 +95,13 @@ def _archive(directory: ExperimentDir, attempt: int, *, with_checkpoints: bool) 
 
 def read_outcome(directory: ExperimentDir, attempt: int) -> Outcome | None:
     """What the attempt's record says; None where there is none."""
-    record = read_json(directory.record(attempt))
+    record = read_json_of_experiment(directory.record(attempt))
     return None if record is None else Outcome.from_record(record, directory.log(attempt))
 
 
 def seal_success(directory: ExperimentDir, attempt: int) -> None:
     """Finish what a minder was killed at: its record says that the attempt succeeded."""
-    write_end(directory, read_json(directory.record(attempt)))
+    write_end(directory, read_json_of_experiment(directory.record(attempt)))
 
 
 def record_missing_end(
@@ -110,12 +112,19 @@ def record_missing_end(
         run=run,
         number=attempt,
         index=index,
-        started=os.stat(directory.config_json).st_mtime,  # written just before the attempt
+        started=_last_change(directory.config_json),  # written just before the attempt
         ended=time.time(),
         report=report,
     )
     write_end(directory, record)
     return Outcome.from_record(record, directory.log(attempt))
+
+
+def _last_change(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except FileNotFoundError:  # user code may have removed it
+        return time.time()
 
 
 def interrupt_unfinished(directories: Iterable[ExperimentDir], run: str) -> None:
@@ -126,7 +135,7 @@ def interrupt_unfinished(directories: Iterable[ExperimentDir], run: str) -> None
     for directory in directories:
         attempt = last_attempt(directory)
         if attempt and not os.path.exists(directory.record(attempt)):
-            index = (read_json(directory.status) or {}).get("index")
+            index = (read_json_of_experiment(directory.status) or {}).get("index")
             why = "its manager and the process that minded it were both killed"
             report = Report(status.INTERRUPTED, failure_class=status.LOST, message=why)
             record_missing_end(directory, attempt, report, run=run, index=index)
@@ -134,5 +143,5 @@ def interrupt_unfinished(directories: Iterable[ExperimentDir], run: str) -> None
 
 def running_pid(directory: ExperimentDir) -> int | None:
     """The process id of the experiment that `status.json` says is running."""
-    view = read_json(directory.status) or {}
+    view = read_json_of_experiment(directory.status) or {}
     return view.get("pid") if view.get("status") == status.RUNNING else None

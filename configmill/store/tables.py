@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from configmill.config.encoding import canonical_json
-from configmill.files import read_json, write_atomic
+from configmill.files import read_json, read_json_of_experiment, write_atomic
 from configmill.protocol import status
 from configmill.protocol.layout import CampaignDir
 from configmill.store.experiments import read_state
@@ -40,8 +40,9 @@ class Row:
         self.status = state.status
         self.attempts = state.attempts
         self.record = state.record or {}
-        self.config = config if config is not None else read_json(self.dir.config_json)
-        self.result: dict[str, Any] = (read_json(self.dir.result) or {}) if self.status == status.SUCCEEDED else {}
+        self.config = config if config is not None else _mapping(read_json_of_experiment(self.dir.config_json))
+        succeeded = self.status == status.SUCCEEDED
+        self.result: dict[str, Any] = (_mapping(read_json_of_experiment(self.dir.result)) or {}) if succeeded else {}
         self.flat_config = dict(_leaves(self.config or {}))
 
 
@@ -66,6 +67,10 @@ def latest_rows(directory: CampaignDir) -> list[Row]:
         if isinstance(run, dict) and run.get("experiments"):
             return result_rows(directory, run["experiments"], _Pending(run.get("pending") or {}))
     return []
+
+
+def _mapping(value: Any) -> dict[str, Any] | None:
+    return value if isinstance(value, dict) else None
 
 
 class _Pending:

@@ -220,3 +220,30 @@ if __name__ == "__main__":
     write_script(project, body)
     done = project.call(["timeout", "-s", "KILL", "20", sys.executable, "go.py"])
     assert told(done) == {"second": 2, "at_once": True}
+
+
+def test_a_worker_of_the_caller_that_is_terminated_is_its_own_affair(project: Project) -> None:
+    """SIGTERM to a process that the script forked during the run ends that process, and not the run."""
+    body = """
+    import multiprocessing, time
+    codes = []
+
+    def listen(event):
+        if type(event).__name__ == "Started":
+            worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(1000,))
+            worker.start()
+            worker.terminate()
+            worker.join(5)
+            codes.append(worker.exitcode)
+            worker.kill()
+
+    if __name__ == "__main__":
+        try:
+            summary = configmill.run(CONFIGS, train, "out", on_event=listen)
+            tell(codes=codes, succeeded=summary.succeeded)
+        except BaseException as error:
+            tell(codes=codes, raised=repr(error))
+    """
+    write_script(project, body)
+    done = project.call(["timeout", "-s", "KILL", "20", sys.executable, "go.py"])
+    assert told(done) == {"codes": [-15, -15], "succeeded": 2}

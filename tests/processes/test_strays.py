@@ -80,6 +80,17 @@ EXPERIMENTS = """
         globals()["pool"] = pool
         return {"squares": pool.map(_square, range(5))}
 
+    def terminates_a_worker(config):
+        import multiprocessing
+        codes = []
+        for _ in range(5):
+            worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(1000,))
+            worker.start()
+            worker.terminate()
+            worker.join(10)
+            codes.append(worker.exitcode)
+        return {"codes": codes}
+
     def _square(x):
         return x * x
 
@@ -138,6 +149,17 @@ def test_pools_of_processes_work(cases: Cases, case: str) -> None:
     """multiprocessing (fork and spawn) and ProcessPoolExecutor work inside of an experiment, closed or not."""
     assert cases.record(case)["status"] == "succeeded", cases.log(case)
     assert cases.result(case) == {"squares": [0, 1, 4, 9, 16]}
+
+
+def test_a_pool_leaves_nothing_in_the_log(cases: Cases) -> None:
+    """A pool whose workers are terminated at the end of its block, as they always are, prints no traceback."""
+    assert cases.log("pool_by_fork") == ""
+
+
+def test_sigterm_ends_a_worker_as_in_any_script(cases: Cases) -> None:
+    """Process.terminate() ends a forked worker by SIGTERM, at whatever moment: it sees no exception of ours."""
+    assert cases.result("terminates_a_worker") == {"codes": [-15] * 5}
+    assert cases.log("terminates_a_worker") == ""
 
 
 def test_a_daemonic_thread_holds_up_nothing(cases: Cases) -> None:
