@@ -12,10 +12,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from _thread import get_ident
 
 TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from types import FrameType
+    from typing import Any
 
 ON_LINUX = sys.platform.startswith("linux")
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
@@ -48,6 +51,72 @@ def _prctl(option: int, argument: int) -> bool:
     if libc.prctl(option, ctypes.c_ulong(argument), 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), f"prctl({option}, {argument}) failed")
     return True
+
+
+class _NotForForks:
+    """Descriptors and signal handlers of this process that its forks must not inherit: user code forks as it likes.
+
+    A descriptor would be held open while others wait for its end; a handler would do here what is meant there.
+    """
+
+    def __init__(self) -> None:
+        self.descriptors: set[int] = set()
+        self.handlers: dict[int, Callable[[int, FrameType | None], None]] = {}
+        #: By thread, the signals that were blocked before its fork.
+        self._blocked_before: dict[int, Iterable[int]] = {}
+        self._registered = False
+
+    def register(self) -> None:
+        if not self._registered:
+            self._registered = True
+            os.register_at_fork(before=self._before, after_in_parent=self._let_signals, after_in_child=self._in_child)
+
+    def _before(self) -> None:
+        # A signal that reaches a fork before Python is ready in it (a pool's terminate(), say) would be forgotten, and
+        # the pool wait for ever: Python clears what is pending then, and there is a handler to inherit.
+        self._blocked_before[get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, self.handlers.keys())
+
+    def _let_signals(self) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked_before.pop(get_ident()))
+
+    def _in_child(self) -> None:
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+        for signum, handler in self.handlers.items():
+            if signal.getsignal(signum) == handler:  # user code may have set its own
+                signal.signal(signum, signal.SIG_DFL)
+        self.descriptors.clear()
+        self.handlers.clear()
+        self._let_signals()
+
+
+_not_for_forks = _NotForForks()
+
+
+def close_in_forks(descriptor: int) -> None:
+    """Have forks of this process close `descriptor`; `close` closes it here."""
+    _not_for_forks.register()
+    _not_for_forks.descriptors.add(descriptor)
+
+
+def close(descriptor: int) -> None:
+    """Close a descriptor that was given to `close_in_forks`; nothing where this is such a fork."""
+    if descriptor in _not_for_forks.descriptors:
+        _not_for_forks.descriptors.discard(descriptor)
+        os.close(descriptor)
+
+
+def handle_here(signum: int, handler: Callable[[int, FrameType | None], None]) -> Any:
+    """Install a signal handler in this process and in no fork of it; returns the one before. Main thread only."""
+    _not_for_forks.register()
+    _not_for_forks.handlers[signum] = handler
+    return signal.signal(signum, handler)
+
+
+def handle_no_more(signum: int, handler: Any) -> None:
+    """Put another handler, or SIG_DFL or SIG_IGN, in the place of one that `handle_here` installed."""
+    _not_for_forks.handlers.pop(signum, None)
+    signal.signal(signum, handler)
 
 
 def num_cores() -> int:

@@ -38,7 +38,9 @@ class Project:
 
     def environment(self, **more: str) -> dict[str, str]:
         """The environment for a process of this project."""
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("CONFIGMILL_")}
+        # PYTHONUNBUFFERED would make every test of what is left in a buffer pass.
+        unwanted = ("CONFIGMILL_", "PYTHONUNBUFFERED")
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
         return {**clean, "PYTHONPATH": str(REPOSITORY), MARK: self.mark, **more}
 
     def command(

@@ -4,6 +4,8 @@
     rebuild.py     the config, built again from the environment and checked against the manager's
     target.py      the experiment's function, found by its name
     user_logging.py  standard logging, configured when it is first imported
+    termination.py SIGTERM as an exception
+    current.py     which attempt this process belongs to
     context.py     what user code calls while it runs: log_metrics, save_checkpoint, load_checkpoint
     results.py     what user code returns or logs, as JSON
     failures.py    an exception, as a class of failure

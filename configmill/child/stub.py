@@ -8,7 +8,6 @@ The minder calls it in the process it forked; `run_experiment_stub.py` calls it 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 
 from configmill.child import current
@@ -16,6 +15,7 @@ from configmill.child.failures import describe, failure_class_of
 from configmill.child.rebuild import put_first_on_path, rebuild_config
 from configmill.child.results import result_to_jsonable
 from configmill.child.target import load_target
+from configmill.child.termination import Termination
 from configmill.config.frames import last_user_frame, user_traceback
 from configmill.errors import ConfigmillError, Terminated
 from configmill.files import write_json
@@ -25,7 +25,6 @@ from configmill.protocol.report import Report
 
 TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
 if TYPE_CHECKING:
-    from types import FrameType
     from typing import Any, TextIO
 
     from configmill.config import Config
@@ -35,27 +34,9 @@ if TYPE_CHECKING:
 _MANAGERS_KEY = "resources"
 
 
-class _Termination:
-    """Turns SIGTERM into an exception in user code, and remembers it where user code swallows it."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def listen(self) -> None:
-        signal.signal(signal.SIGTERM, self._on_signal)
-
-    def close(self) -> None:
-        """From here on a SIGTERM comes too late: what is left to do is ours and short."""
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-
-    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
-        self.asked = True
-        raise Terminated
-
-
 def perform(attempt: Attempt) -> Report:
     """Build the config, call the function, save what it returns. Every exception becomes a Report."""
-    termination = _Termination()
+    termination = Termination()
     code = ProjectCode(attempt.project_dir)
     process = os.getpid()
     current.attempt = attempt

@@ -20,7 +20,16 @@ from types import TracebackType
 from typing import Self
 
 from configmill.launch.native_threads import native_thread_limits
-from configmill.processes import become_subreaper, children_of, kill, processes_with_environment, reap, signal_name
+from configmill.processes import (
+    become_subreaper,
+    children_of,
+    close,
+    close_in_forks,
+    kill,
+    processes_with_environment,
+    reap,
+    signal_name,
+)
 from configmill.protocol.attempt import Attempt
 from configmill.protocol.orders import Orders
 
@@ -92,12 +101,13 @@ class ColdLauncher:
 
     def __enter__(self) -> Self:
         self._lifeline_read, self._lifeline_write = os.pipe()
+        close_in_forks(self._lifeline_write)
         self._foreign = set(children_of(os.getpid()))
         _subreaping.begin()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        os.close(self._lifeline_write)
+        close(self._lifeline_write)
         os.close(self._lifeline_read)
         _subreaping.end()
 

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from configmill.processes import close, close_in_forks, handle_here, handle_no_more
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -31,12 +33,13 @@ class SignalListener:
         if threading.current_thread() is not threading.main_thread():
             return self
         self._read_fd, self._write_fd = os.pipe()
+        close_in_forks(self._write_fd)
         self._thread = threading.Thread(target=self._forward, name="configmill-signals", daemon=True)
         self._thread.start()
         for signum in SIGNALS:
             if signum == signal.SIGHUP and signal.getsignal(signum) == signal.SIG_IGN:
                 continue
-            self._previous[signum] = signal.signal(signum, self._write)
+            self._previous[signum] = handle_here(signum, self._write)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -44,8 +47,8 @@ class SignalListener:
             return
         for signum, handler in self._previous.items():
             # None: it was not installed from Python, and can't be put back from here.
-            signal.signal(signum, handler if handler is not None else signal.SIG_DFL)
-        os.close(self._write_fd)
+            handle_no_more(signum, handler if handler is not None else signal.SIG_DFL)
+        close(self._write_fd)
         self._thread.join()
         os.close(self._read_fd)
 

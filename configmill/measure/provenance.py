@@ -53,7 +53,7 @@ def _path_of(name: str, module: object) -> str | None:
 
 def _is_project_file(path: str, project_dir: str) -> bool:
     inside = os.path.abspath(path).startswith(os.path.join(project_dir, ""))
-    return inside and "site-packages" not in path and not path.startswith(os.path.join(sys.prefix, ""))
+    return inside and "site-packages" not in path and not path.startswith(os.path.join(sys.prefix, "lib", ""))
 
 
 def _token_of_file(path: str) -> str:

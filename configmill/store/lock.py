@@ -18,7 +18,7 @@ from typing import Self
 
 from configmill.errors import UsageError
 from configmill.files import is_locked, try_lock
-from configmill.processes import is_running, start_time
+from configmill.processes import close, close_in_forks, is_running, start_time
 from configmill.protocol.layout import CampaignDir
 from configmill.protocol.timestamps import timestamp
 
@@ -54,6 +54,7 @@ class CampaignLock:
 
     def __enter__(self) -> Self:
         self.descriptor = self._take()
+        close_in_forks(self.descriptor)
         self.previous_died = read_holder(self._campaign) is not None
         holder = Holder(
             host=os.uname().nodename,
@@ -67,7 +68,7 @@ class CampaignLock:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._write("")
-        os.close(self.descriptor)
+        close(self.descriptor)
 
     def _write(self, text: str) -> None:
         os.ftruncate(self.descriptor, 0)

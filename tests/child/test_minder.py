@@ -91,9 +91,9 @@ def test_a_grace_of_weeks_is_possible(project: Project, monkeypatch: Patch) -> N
     experiment = """
         import time
         def run(config):
-            open("started", "w").close()
             while True:
                 try:
+                    open("started", "w").close()
                     time.sleep(1000)
                 except BaseException:
                     open("saw it", "w").close()

@@ -84,11 +84,12 @@ EXPERIMENTS = """
         import multiprocessing
         codes = []
         for _ in range(5):
-            worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(1000,))
+            worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(1000,), daemon=True)
             worker.start()
             worker.terminate()
-            worker.join(10)
+            worker.join(2)
             codes.append(worker.exitcode)
+            worker.kill()
         return {"codes": codes}
 
     def _square(x):
