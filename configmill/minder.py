@@ -12,7 +12,6 @@ experiment's, are the attempt's log; whoever started it has seen to that.
 
 from __future__ import annotations
 
-import atexit
 import io
 import os
 import select
@@ -25,7 +24,7 @@ from configmill.child.stub import perform, print_error
 from configmill.child.user_logging import configure_on_import
 from configmill.errors import Terminated
 from configmill.measure.memory import oom_kills
-from configmill.processes import become_subreaper, die_with_parent, end_all_children, kill, signal_name
+from configmill.processes import become_subreaper, die_with_parent, end_all_children, exit_now, kill, signal_name
 from configmill.protocol import status
 from configmill.protocol.attempt import Attempt
 from configmill.protocol.orders import Orders
@@ -284,7 +283,7 @@ def _run_experiment(attempt: Attempt, orders: Orders, report_fd: int) -> None:
             print_error(report.error, errors)
         except (OSError, ValueError):  # user code has closed it
             report.error = None
-    _exit(0 if report.status == status.SUCCEEDED else 1)
+    exit_now(0 if report.status == status.SUCCEEDED else 1)
 
 
 def _line_by_line(descriptor: int) -> io.TextIOWrapper:
@@ -295,23 +294,6 @@ def _line_by_line(descriptor: int) -> io.TextIOWrapper:
     raw = io.FileIO(descriptor, "w", closefd=False)
     # A TextIOWrapper over a raw stream is what `python -u` makes.
     return io.TextIOWrapper(raw, "utf-8", "backslashreplace", line_buffering=True)
-
-
-def _exit(code: int) -> None:
-    """End the experiment's process: wait for its threads, run what is registered with atexit, flush, and go.
-
-    As multiprocessing ends its forked children, and for the same reasons: tearing down every module takes ms, and is
-    where native libraries crash.
-    """
-    if "threading" in sys.modules:
-        sys.modules["threading"]._shutdown()
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except Exception:  # user code may have put anything there, or closed it
-            continue
-    os._exit(code)
 
 
 def _drain(descriptor: int) -> bytes:

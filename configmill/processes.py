@@ -9,6 +9,7 @@ process group is all that can be ended.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -18,7 +19,7 @@ TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers h
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import FrameType
-    from typing import Any
+    from typing import Any, NoReturn
 
 ON_LINUX = sys.platform.startswith("linux")
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
@@ -186,6 +187,23 @@ def signal_name(signum: int) -> str:
         return signal.Signals(signum).name
     except ValueError:
         return f"signal {signum}"
+
+
+def exit_now(code: int) -> NoReturn:
+    """End this process: wait for its threads, run what is registered with atexit, flush, and go.
+
+    As multiprocessing ends its forked children, and for the same reasons: tearing down every module takes milliseconds,
+    and is where native libraries crash.
+    """
+    if "threading" in sys.modules:
+        sys.modules["threading"]._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:  # user code may have put anything there, or closed it
+            continue
+    os._exit(code)
 
 
 def end_all_children() -> tuple[float, int]:

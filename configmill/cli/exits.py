@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from configmill.errors import ConfigmillError, UsageError
+from configmill.processes import exit_now
 
 USAGE_ERROR = 2
 BUG = 3
@@ -21,7 +22,7 @@ INTERRUPTED = 130
 
 def exit_with(command: Callable[[Sequence[str]], int]) -> NoReturn:
     """Run `command` on the process's arguments and exit with its code, or with that of what it raised."""
-    sys.exit(exit_code_of(command))
+    exit_now(exit_code_of(command))
 
 
 def exit_code_of(command: Callable[[Sequence[str]], int]) -> int:
