@@ -1,7 +1,7 @@
 """What Configmill writes and reads for one successful experiment, with no process around it.
 
 The same functions as in a run: the identity, the directories, `config.json` and `config.txt`, the log, the record,
-the status (three times, as it changes), the success marker, the link, and the manager's look at the record.
+the status (twice, as it changes), the success marker, the link, and the manager's look at the record.
 """
 
 import time
@@ -35,7 +35,7 @@ def keep_books(campaign: Campaign, index: int, config: Config) -> None:
     """Do for one experiment what a run does around it."""
     digest = identity_digest(TARGET, config)
     experiment = campaign.dir.experiment(digest)
-    number = begin_attempt(experiment, config, index)
+    number = begin_attempt(experiment, config)
     campaign.link(index, digest)
     write_status(experiment, status.RUNNING, number, index)
     now = time.time()

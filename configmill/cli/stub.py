@@ -71,7 +71,7 @@ def command(arguments: Sequence[str], raised: list[BaseException]) -> int:
         index = plan.selected[0]
         digest = plan.digests[index]
         interrupt_unfinished([directory.experiment(digest)], record.run)
-        number = begin_attempt(directory.experiment(digest), plan.config(index), index)
+        number = begin_attempt(directory.experiment(digest), plan.config(index))
         campaign.link(index, digest)
         report = _perform(_attempt(request, index, digest, number), record.run, request.log_level)
         record.derive_tables(plan)

@@ -215,7 +215,7 @@ class CampaignRun:
     def _begin(self, job: Job) -> Attempt:
         digest = self._plan.digests[job.index]
         experiment = self._campaign.dir.experiment(digest)
-        number = begin_attempt(experiment, self._plan.config(job.index), job.index)
+        number = begin_attempt(experiment, self._plan.config(job.index))
         self._campaign.link(job.index, digest)
         return Attempt(
             config_builder=self._request.config_builder,

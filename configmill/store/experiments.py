@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from configmill.child.record import make_record, write_end, write_status
+from configmill.child.record import make_record, write_end
 from configmill.config import Config
 from configmill.config.encoding import encode
 from configmill.files import read_json_of_experiment, remove_if_there, write_atomic, write_json
@@ -62,8 +62,8 @@ def last_attempt(directory: ExperimentDir) -> int:
     return max((int(stem) for stem in stems if stem.isdigit()), default=0)
 
 
-def begin_attempt(directory: ExperimentDir, config: Config, index: int) -> int:
-    """Prepare the directory for the next attempt, of the config at `index`, and return the attempt's number.
+def begin_attempt(directory: ExperimentDir, config: Config) -> int:
+    """Prepare the directory for the next attempt and return its number.
 
     The success marker goes first, so that a crash from here on can't be taken for a success. What an attempt before
     returned and logged moves to `attempts/<n-1>/`; checkpoints stay, unless that attempt succeeded: what runs again
@@ -81,7 +81,6 @@ def begin_attempt(directory: ExperimentDir, config: Config, index: int) -> int:
     number = previous + 1
     # The log's existence is the attempt's: numbers are never given twice.
     os.close(os.open(directory.log(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
-    write_status(directory, status.PENDING, number, index)
     return number
 
 
