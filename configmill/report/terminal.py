@@ -55,6 +55,7 @@ class PlainReporter:
             counter = f"[{self._over:>{len(str(self._to_run))}}/{self._to_run}] "
             for line in finished_lines(event):
                 self._print(counter + line)
+                counter = ""
         elif not isinstance(event, Started):
             self._print(notice_line(event))
 
