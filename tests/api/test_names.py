@@ -45,7 +45,7 @@ def test_what_an_experiment_uses_is_light() -> None:
 
 
 def test_every_public_name_is_there() -> None:
-    """Each name of DESIGN's section 6 is an attribute of the package, in __all__ and in dir()."""
+    """Each public name is an attribute of the package, in __all__ and in dir()."""
     names = {
         "run", "load_results", "get_config_from_env", "log_metrics", "Config", "ConfigList", "grid", "save_checkpoint",
         "load_checkpoint",

@@ -1,4 +1,4 @@
-"""What lies in dst_dir afterwards: each file of DESIGN section 4, with what it is said to hold."""
+"""What lies in dst_dir afterwards: each file, with what it is said to hold."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ EXPERIMENT = """
         (pathlib.Path(config.meta.experiment_dir) / "plot.txt").write_text("***")
         return {"score": {"mae": 0.5 * config.model.lags}, "curve": [1, 2]}
     """
-#: DESIGN section 4, in its order.
+#: In the order of the record.
 RECORD = (
     "run", "attempt", "status", "failure_class", "error", "where", "started", "ended", "seconds", "queued_seconds",
     "host", "pid", "exit_code", "signal", "start_method", "gpus", "peak_rss_bytes", "cpu_seconds", "code_hash",

@@ -10,7 +10,7 @@ import pytest
 from tests.cli.listing import listing
 from tests.conftest import Project
 
-#: Every option of DESIGN section 5 that is there by now.
+#: Every option that there is.
 OPTIONS = (
     "--experiment_builder", "--config_builder", "--dst_dir", "--set", "--index", "--indices", "--start_from_index",
     "--incremental", "--no_incremental", "--num_threads", "--num_retries", "--retry_backoff", "--timeout",
