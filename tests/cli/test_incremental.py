@@ -284,3 +284,20 @@ def test_a_failure_runs_again_and_a_success_beside_it_does_not(sweep: Project) -
     assert (first["succeeded"], first["failed"], first["exit_code"]) == (3, 1, 1)
     assert (second["succeeded"], second["skipped"], second["exit_code"]) == (1, 3, 0)
     assert [sweep.json(i, "result.json")["attempt"] for i in range(4)] == [1, 2, 1, 1]
+
+
+def test_the_marker_is_gone_before_the_next_attempt_starts(squares: Project) -> None:
+    """While an experiment that succeeded before runs again there is no marker: a crash then can't pass for a success."""
+    squares.write(
+        "experiment.py",
+        """
+        import os
+
+        def run(config):
+            return {"marked": os.path.exists(os.path.join(config.meta.experiment_dir, "success.txt"))}
+        """,
+    )
+    for options in ([], ["--no_incremental"]):
+        assert squares.run("--index", "0", *options).code == 0
+        assert squares.json(0, "result.json") == {"marked": False}
+    assert squares.json(0, "attempts/2.json")["status"] == "succeeded"
