@@ -287,7 +287,7 @@ def test_a_failure_runs_again_and_a_success_beside_it_does_not(sweep: Project) -
 
 
 def test_the_marker_is_gone_before_the_next_attempt_starts(squares: Project) -> None:
-    """While an experiment that succeeded before runs again there is no marker: a crash then can't pass for a success."""
+    """While what succeeded before runs again there is no marker: a crash then can't pass for a success."""
     squares.write(
         "experiment.py",
         """
