@@ -70,13 +70,13 @@ class LiveReporter:
                 self._print(line, _STYLES[word] if number == 0 else "")
 
     def _draw(self) -> RenderableType:
-        over = sum(self._done.values())
+        over, failed = sum(self._done.values()), self._done.get(status.FAILED, 0)
         waiting = max(0, self._to_run - over - len(self._running))
         table = Table(box=None, pad_edge=False, padding=(0, 2))
         cells = (
             ("done", str(self._done.get(status.SUCCEEDED, 0)), _STYLES[status.SUCCEEDED]),
             ("running", str(len(self._running)), "cyan"),
-            ("failed", str(self._done.get(status.FAILED, 0)), _STYLES[status.FAILED]),
+            ("failed", str(failed), _STYLES[status.FAILED] if failed else "dim"),
             ("waiting", str(waiting), ""),
             ("skipped", str(self._skipped), "dim"),
             ("elapsed", duration(time.monotonic() - self._began), ""),
