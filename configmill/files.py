@@ -73,12 +73,13 @@ def read_json(path: str) -> Any:
         return None
 
 
-def read_json_of_experiment(path: str) -> Any:
-    """As `read_json`, but None also for what is no JSON: experiments can write to their own directory as they like."""
+def read_json_of_experiment(path: str) -> dict[str, Any] | None:
+    """As `read_json`, but None for anything but an object: experiments may write what they like to their directory."""
     try:
-        return read_json(path)
+        value = read_json(path)
     except (ValueError, OSError):
         return None
+    return value if isinstance(value, dict) else None
 
 
 def remove_if_there(path: str) -> None:

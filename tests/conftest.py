@@ -10,6 +10,7 @@ import textwrap
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -143,10 +144,10 @@ def wait_until(holds: Callable[[], Any], seconds: float = 20.0) -> Any:
         time.sleep(0.01)
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    """An empty project in a folder with quotes, spaces and a semicolon in its name; nothing of it outlives the test."""
-    root = tmp_path / HOSTILE_NAME
+@contextmanager
+def project_within(folder: Path) -> Iterator[Project]:
+    """An empty project in a folder with quotes, spaces and a semicolon in its name; no process of it may be left."""
+    root = folder / HOSTILE_NAME
     root.mkdir()
     made = Project(root)
     yield made
@@ -154,6 +155,13 @@ def project(tmp_path: Path) -> Iterator[Project]:
     for pid in left:
         os.kill(pid, 9)
     assert not left, f"processes were left behind: {left}"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    """An empty project of a hostile name; nothing of it outlives the test."""
+    with project_within(tmp_path) as made:
+        yield made
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from configmill.child.user_logging import FORMAT
 from configmill.cli.exits import exit_code_of
 from configmill.cli.options import EXIT_CODES, add_what, foreground_request
 from configmill.cli.parser import Parser
-from configmill.config.overrides import overrides_to_json
 from configmill.errors import Terminated, UsageError
+from configmill.manager.beginning import begin
 from configmill.manager.run_record import RunRecord
 from configmill.plan.plan import Plan, make_plan
 from configmill.protocol import status
@@ -32,7 +32,7 @@ from configmill.protocol.report import Report
 from configmill.protocol.request import RunRequest
 from configmill.protocol.summary import Failure, Summary
 from configmill.store.campaign import open_campaign
-from configmill.store.experiments import begin_attempt, interrupt_unfinished
+from configmill.store.experiments import interrupt_unfinished
 
 DESCRIPTION = """\
 Run one experiment of a list in the foreground, in this process: breakpoint() and pdb work in it, and what it prints is
@@ -71,11 +71,11 @@ def command(arguments: Sequence[str], raised: list[BaseException]) -> int:
         index = plan.selected[0]
         digest = plan.digests[index]
         interrupt_unfinished([directory.experiment(digest)], record.run)
-        number = begin_attempt(directory.experiment(digest), plan.config(index))
-        campaign.link(index, digest)
-        report = _perform(_attempt(request, index, digest, number), record.run, request.log_level)
+        attempt = begin(request, plan, campaign, index)
+        began = time.monotonic()
+        report = _perform(attempt, record.run, request.log_level)
         record.derive_tables(plan)
-        summary = _summarise(record.run, request, plan, number, report)
+        summary = _summarise(record.run, request, plan, attempt.number, report, time.monotonic() - began)
         record.close(summary)
     if report.error is not None:
         print(f"{report.status}: {report.message}", file=sys.stderr)
@@ -85,7 +85,7 @@ def command(arguments: Sequence[str], raised: list[BaseException]) -> int:
     return summary.exit_code
 
 
-def _summarise(run: str, request: RunRequest, plan: Plan, number: int, report: Report) -> Summary:
+def _summarise(run: str, request: RunRequest, plan: Plan, number: int, report: Report, seconds: float) -> Summary:
     index = plan.selected[0]
     failure = Failure(
         index=index,
@@ -107,23 +107,10 @@ def _summarise(run: str, request: RunRequest, plan: Plan, number: int, report: R
         failed=int(report.status == status.FAILED),
         interrupted=int(report.status == status.INTERRUPTED),
         not_started=0,
-        seconds=0.0,
+        seconds=round(seconds, 3),
         failures=(failure,) if report.status == status.FAILED else (),
         unread_keys=tuple(report.unread_keys),
         signal=told if report.status == status.INTERRUPTED else None,
-    )
-
-
-def _attempt(request: RunRequest, index: int, digest: str, number: int) -> Attempt:
-    return Attempt(
-        config_builder=request.config_builder,
-        index=index,
-        dst_dir=request.dst_dir,
-        target=request.target,
-        digest=digest,
-        overrides=overrides_to_json(request.overrides),
-        number=number,
-        project_dir=request.project_dir,
     )
 
 

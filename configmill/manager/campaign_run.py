@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from configmill.config.overrides import overrides_to_json
 from configmill.launch.cold import ColdLauncher, Limits, Minder
+from configmill.manager.beginning import begin
 from configmill.manager.run_record import RunRecord
 from configmill.plan.plan import Plan
 from configmill.protocol import status
@@ -26,7 +26,6 @@ from configmill.schedule.queue import Job, Queue
 from configmill.schedule.retry import RetryPolicy
 from configmill.store.campaign import Campaign
 from configmill.store.experiments import (
-    begin_attempt,
     is_done,
     read_outcome,
     record_missing_end,
@@ -64,7 +63,6 @@ class CampaignRun:
         self._campaign = campaign
         self._launcher = launcher
         self._on_event = on_event
-        self._overrides = overrides_to_json(request.overrides)
         now = time.monotonic()
         jobs = [Job(index, priority=plan.resources[index].priority, ready_at=now) for index in indices]
         self._queue = Queue(jobs, RetryPolicy(request.num_retries, request.retry_backoff))
@@ -179,7 +177,7 @@ class CampaignRun:
     def _start(self, job: Job) -> _Started:
         """Prepare the job's directory and start its minder."""
         try:
-            attempt = self._begin(job)
+            attempt = begin(self._request, self._plan, self._campaign, job.index)
         except OSError as error:
             return _Started(job, None, f"its directory can't be prepared: {error}")
         self.emit(Started(job.index, attempt.number, attempt.dir.log(attempt.number)))
@@ -211,22 +209,6 @@ class CampaignRun:
         if outcome.succeeded and not is_done(attempt.dir):
             seal_success(attempt.dir, attempt.number)
         return outcome
-
-    def _begin(self, job: Job) -> Attempt:
-        digest = self._plan.digests[job.index]
-        experiment = self._campaign.dir.experiment(digest)
-        number = begin_attempt(experiment, self._plan.config(job.index))
-        self._campaign.link(job.index, digest)
-        return Attempt(
-            config_builder=self._request.config_builder,
-            index=job.index,
-            dst_dir=self._request.dst_dir,
-            target=self._request.target,
-            digest=digest,
-            overrides=self._overrides,
-            number=number,
-            project_dir=self._request.project_dir,
-        )
 
     def _limits(self, job: Job) -> Limits:
         timeout = self._plan.resources[job.index].timeout

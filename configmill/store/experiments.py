@@ -15,7 +15,7 @@ from typing import Any
 from configmill.child.record import make_record, write_end
 from configmill.config import Config
 from configmill.config.encoding import encode
-from configmill.files import read_json_of_experiment, remove_if_there, write_atomic, write_json
+from configmill.files import read_json, read_json_of_experiment, remove_if_there, write_atomic, write_json
 from configmill.protocol import status
 from configmill.protocol.layout import ExperimentDir
 from configmill.protocol.outcome import Outcome
@@ -40,7 +40,7 @@ def read_state(directory: ExperimentDir, *, in_use: bool) -> State:
     """The experiment's state; `in_use` says whether anybody holds the campaign's lock."""
     attempts = last_attempt(directory)
     record = read_json_of_experiment(directory.record(attempts)) if attempts else None
-    if not isinstance(record, dict) or record.get("status") not in status.STATUSES:
+    if record is not None and record.get("status") not in status.STATUSES:
         record = None
     if is_done(directory):
         return State(status.SUCCEEDED, attempts, record)
@@ -100,7 +100,7 @@ def read_outcome(directory: ExperimentDir, attempt: int) -> Outcome | None:
 
 def seal_success(directory: ExperimentDir, attempt: int) -> None:
     """Finish what a minder was killed at: its record says that the attempt succeeded."""
-    write_end(directory, read_json_of_experiment(directory.record(attempt)))
+    write_end(directory, read_json(directory.record(attempt)))
 
 
 def record_missing_end(

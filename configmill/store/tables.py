@@ -40,9 +40,9 @@ class Row:
         self.status = state.status
         self.attempts = state.attempts
         self.record = state.record or {}
-        self.config = config if config is not None else _mapping(read_json_of_experiment(self.dir.config_json))
+        self.config = config if config is not None else read_json_of_experiment(self.dir.config_json)
         succeeded = self.status == status.SUCCEEDED
-        self.result: dict[str, Any] = (_mapping(read_json_of_experiment(self.dir.result)) or {}) if succeeded else {}
+        self.result: dict[str, Any] = (read_json_of_experiment(self.dir.result) or {}) if succeeded else {}
         self.flat_config = dict(_leaves(self.config or {}))
 
 
@@ -67,10 +67,6 @@ def latest_rows(directory: CampaignDir) -> list[Row]:
         if isinstance(run, dict) and run.get("experiments"):
             return result_rows(directory, run["experiments"], _Pending(run.get("pending") or {}))
     return []
-
-
-def _mapping(value: Any) -> dict[str, Any] | None:
-    return value if isinstance(value, dict) else None
 
 
 class _Pending:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import HOSTILE_NAME, Project
+from tests.conftest import Project, project_within
 
 
 @pytest.fixture(scope="module")
 def shared_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """An empty project in a folder of a hostile name, for a whole module; nothing of it outlives that."""
-    root = tmp_path_factory.mktemp("shared") / HOSTILE_NAME
-    root.mkdir()
-    made = Project(root)
-    yield made
-    left = made.processes()
-    for pid in left:
-        os.kill(pid, 9)
-    assert not left, f"processes were left behind: {left}"
+    with project_within(tmp_path_factory.mktemp("shared")) as made:
+        yield made

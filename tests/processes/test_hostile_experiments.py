@@ -35,6 +35,11 @@ EXPERIMENT = """
         with open(os.path.join(config.meta.experiment_dir, "status.json"), "w") as file:
             file.write("[")
 
+    def spoils_it_as_json(config):
+        with open(os.path.join(config.meta.experiment_dir, "status.json"), "w") as file:
+            file.write("[1]")
+        os.kill(os.getppid(), 9)
+
     def clears_the_environment(config):
         os.environ.clear()
         configmill.log_metrics(step=1, loss=0.5)
@@ -69,7 +74,8 @@ def test_a_forged_success_is_none(hostile: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    "what", ["removes_its_directory", "removes_its_attempts", "spoils_its_config", "spoils_its_status"]
+    "what",
+    ["removes_its_directory", "removes_its_attempts", "spoils_its_config", "spoils_its_status", "spoils_it_as_json"],
 )
 def test_who_spoils_its_own_directory_stops_nobody_else(hostile: Project, what: str) -> None:
     """The others run, the tables are written, and the next command goes on."""
