@@ -2,6 +2,7 @@
 
 config_builders.forecasting.build_ar_configs()              44 configs
 config_builders.forecasting.build_ar_configs(max_lag=4)     24 configs
+config_builders.forecasting.build_comparison()              1 config: the campaign whose results are compared
 """
 
 from collections.abc import Sequence
@@ -33,6 +34,15 @@ def build_ar_configs(max_lag: int = 9, horizons: Sequence[int] = (1, 12), num_fo
     return grid(autoregressions, {"model.lags": range(1, max_lag + 1), "horizon": horizons}) + grid(
         benchmarks, {"horizon": horizons}
     )
+
+
+def build_comparison(results_dir: str = "out/forecast") -> ConfigList:
+    """Return one config, for notebooks/compare_forecasts.ipynb: which campaign it looks at.
+
+    `results_dir` is that campaign's --dst_dir, absolute or relative to the project's directory. The config stays the
+    same when the campaign goes on, so that a new comparison of it needs --no_incremental.
+    """
+    return ConfigList([{"results_dir": results_dir}])
 
 
 def _base(series: dict[str, Any], num_folds: int, **model: Any) -> dict[str, Any]:

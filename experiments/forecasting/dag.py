@@ -93,23 +93,26 @@ class DagBuilder:
 
 
 class DagRunner:
-    """Runs a graph and tells `log_metrics` each fold's errors as soon as the fold is done."""
+    """Runs a graph, logs how far it is, and tells `log_metrics` each fold's errors as soon as the fold is done."""
 
-    def __init__(self, dag: Dag, log_metrics: Callable[..., None] = configmill.log_metrics) -> None:
+    def __init__(
+        self, dag: Dag, log_metrics: Callable[..., None] = configmill.log_metrics, log_level: int = logging.INFO
+    ) -> None:
         self._dag = dag
         self._log_metrics = log_metrics
+        self._log_level = log_level
 
     def run(self) -> Results:
         """Load the series once, run every fold on it, and score all folds together."""
         loaded = self._dag.compute("series", "folds")
         series: pd.Series = loaded["series"]
-        logger.info(
-            "%s: %d values from %s to %s", series.name, len(series), series.index[0].date(), series.index[-1].date()
-        )
+        first, last = series.index[0].date(), series.index[-1].date()
+        logger.log(self._log_level, "%s: %d values from %s to %s", series.name, len(series), first, last)
         fold_results = [self._run_fold(series, fold) for fold in loaded["folds"]]
         accuracies = [result.accuracy for result in fold_results]
         overall: Accuracy = self._dag.compute("overall_accuracy", fold_accuracies=accuracies)["overall_accuracy"]
-        logger.info("All folds: MAE %.3f, RMSE %.3f, MASE %.3f", overall.mae, overall.rmse, overall.mase)
+        errors = overall.mae, overall.rmse, overall.mase
+        logger.log(self._log_level, "All folds: MAE %.3f, RMSE %.3f, MASE %.3f", *errors)
         return Results(series, fold_results, overall)
 
     def _run_fold(self, series: pd.Series, fold: Fold) -> FoldResult:
@@ -118,7 +121,8 @@ class DagRunner:
         )
         errors = result.accuracy
         self._log_metrics(step=fold.number, mae=errors.mae, rmse=errors.rmse, mase=errors.mase)
-        logger.info(
+        logger.log(
+            self._log_level,
             "Fold %d: trained on %d values to %s, MAE %.3f",
             fold.number,
             fold.origin,

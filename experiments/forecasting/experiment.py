@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 import configmill
-from experiments.forecasting.dag import DagBuilder, DagRunner
+from experiments.forecasting.dag import Dag, DagBuilder, DagRunner, Results
 from experiments.forecasting.plot import save_forecast_plot
 from experiments.forecasting.series import SERIES
 
@@ -23,10 +23,20 @@ def run_experiment(config: configmill.Config) -> dict[str, float | int]:
     logger.info("%s on %s, horizon %d", dag.forecaster.label, config.series.name, config.horizon)
     results = DagRunner(dag).run()
     if config.meta.experiment_dir is not None:
-        source = SERIES[config.series.name]
-        steps = source.step if config.horizon == 1 else f"{source.step}s"
-        title = f"{source.title}: {dag.forecaster.label}, horizon {config.horizon} {steps}"
-        save_forecast_plot(results, title, source.unit, Path(config.meta.experiment_dir) / PLOT_NAME)
+        unit = SERIES[config.series.name].unit
+        save_forecast_plot(results, title_of(config, dag), unit, Path(config.meta.experiment_dir) / PLOT_NAME)
+    return scores(results)
+
+
+def title_of(config: configmill.Config, dag: Dag) -> str:
+    """Return what is forecast, by which model and how far ahead, for a heading."""
+    source = SERIES[config.series.name]
+    steps = source.step if config.horizon == 1 else f"{source.step}s"
+    return f"{source.title}: {dag.forecaster.label}, horizon {config.horizon} {steps}"
+
+
+def scores(results: Results) -> dict[str, float | int]:
+    """Return the numbers that a run is compared by: the errors over all folds, and how much was forecast."""
     return {
         "mae": results.accuracy.mae,
         "rmse": results.accuracy.rmse,

@@ -7,9 +7,10 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from statsmodels.tsa.ar_model import AutoReg
+from statsmodels.tsa.ar_model import AutoReg, AutoRegResults
 from statsmodels.tsa.deterministic import DeterministicProcess
 from statsmodels.tsa.holtwinters import ExponentialSmoothing as HoltWinters
+from statsmodels.tsa.holtwinters import HoltWintersResults
 
 from experiments.forecasting.accuracy import FloatArray
 
@@ -45,6 +46,21 @@ class Forecaster(ABC):
     def fit(self, features: Features) -> Predictor:
         """Estimate the model."""
 
+    @abstractmethod
+    def residuals(self, train: pd.Series) -> pd.Series:
+        """Fit the training values, shape (n,), and return each less what the values before it let the model predict.
+
+        Shorter than (n,) by the first values, where the model needs some to begin with.
+        """
+
+    @property
+    def ar_order(self) -> int:
+        """How many autoregressive coefficients are estimated: a test of the residuals loses as many degrees of freedom.
+
+        Source: Ljung & Box (1978), "On a measure of lack of fit in time series models", Biometrika 65(2), 297-303.
+        """
+        return 0
+
 
 @dataclass(frozen=True)
 class Autoregression(Forecaster):
@@ -77,9 +93,21 @@ class Autoregression(Forecaster):
 
     def fit(self, features: Features) -> Predictor:
         """Regress each value on its `lags` predecessors and the calendar's terms."""
-        model = AutoReg(features.history, lags=self.lags, trend="n", deterministic=features.deterministic)
-        results = model.fit()
+        results = self._estimate(features)
         return lambda horizon: np.asarray(results.forecast(horizon), dtype=float)
+
+    def residuals(self, train: pd.Series) -> pd.Series:
+        """All but the first `lags` values have one: shape (n - lags,)."""
+        residuals: pd.Series = self._estimate(self.features(train)).resid
+        return residuals
+
+    @property
+    def ar_order(self) -> int:
+        """One coefficient a lag."""
+        return self.lags
+
+    def _estimate(self, features: Features) -> AutoRegResults:
+        return AutoReg(features.history, lags=self.lags, trend="n", deterministic=features.deterministic).fit()
 
 
 @dataclass(frozen=True)
@@ -105,6 +133,10 @@ class SeasonalNaive(Forecaster):
         last_season = features.history.to_numpy(float)
         return lambda horizon: np.resize(last_season, horizon)
 
+    def residuals(self, train: pd.Series) -> pd.Series:
+        """The first season has none: shape (n - season_length,)."""
+        return train.diff(self.season_length).iloc[self.season_length :]
+
 
 @dataclass(frozen=True)
 class ExponentialSmoothing(Forecaster):
@@ -128,14 +160,22 @@ class ExponentialSmoothing(Forecaster):
 
     def fit(self, features: Features) -> Predictor:
         """Estimate smoothing weights and initial states by least squares."""
-        results = HoltWinters(
+        results = self._estimate(features)
+        return lambda horizon: np.asarray(results.forecast(horizon), dtype=float)
+
+    def residuals(self, train: pd.Series) -> pd.Series:
+        """Every value has one, the initial states being estimated as well: shape (n,)."""
+        residuals: pd.Series = self._estimate(self.features(train)).resid
+        return residuals
+
+    def _estimate(self, features: Features) -> HoltWintersResults:
+        return HoltWinters(
             features.history,
             trend=self.trend,
             seasonal=self.seasonal,
             seasonal_periods=self.season_length if self.seasonal else None,
             initialization_method="estimated",
         ).fit()
-        return lambda horizon: np.asarray(results.forecast(horizon), dtype=float)
 
 
 MODELS: dict[str, Callable[..., Forecaster]] = {

@@ -2,6 +2,7 @@
 
     series_name -> series -> folds                                            once
     series, fold -> train -> features -> predictor -> forecast -> accuracy    once a fold; truth enters only at the end
+    train -> residuals                                                        where asked for, as a check of the model
     fold_accuracies -> overall_accuracy                                       once
 
 Hamilton reads every public function here as a node, so helpers live in the modules that this one imports.
@@ -47,6 +48,11 @@ def features(train: pd.Series, forecaster: Forecaster) -> Features:
 def predictor(features: Features, forecaster: Forecaster) -> Predictor:
     """Fit the model."""
     return forecaster.fit(features)
+
+
+def residuals(train: pd.Series, forecaster: Forecaster) -> pd.Series:
+    """Fit the model, and compare what it predicts one step ahead with the training values themselves."""
+    return forecaster.residuals(train)
 
 
 def forecast(predictor: Predictor, train: pd.Series, horizon: int) -> pd.Series:

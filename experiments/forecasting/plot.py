@@ -20,12 +20,26 @@ CONTEXT_STEPS = 36
 def save_forecast_plot(results: Results, title: str, unit: str, path: Path) -> None:
     """Draw all folds' forecasts over the end of the series into a PNG of 1500 x 900 pixels.
 
-    `unit` is that of the series' values. Drawn with matplotlib's objects, without pyplot's global state.
+    `unit` is that of the series' values.
     """
-    figure = Figure(figsize=(10, 6), dpi=150, layout="constrained")
+    figure = draw_forecasts(results, title, unit)
     FigureCanvasAgg(figure)
+    figure.savefig(path)
+
+
+def new_figure(height: float) -> Figure:
+    """Return an empty figure, 10 inches (1500 pixels) wide and `height` inches high.
+
+    It is drawn on with matplotlib's objects, without pyplot's global state.
+    """
+    return Figure(figsize=(10, height), dpi=150, layout="constrained")
+
+
+def draw_forecasts(results: Results, title: str, unit: str) -> Figure:
+    """Draw what `save_forecast_plot` saves; a notebook shows the figure as it is."""
+    figure = new_figure(6)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
-    _draw_forecasts(above, results)
+    _draw_folds(above, results)
     _draw_errors(below, results)
     errors = results.accuracy
     above.set_title(title, loc="left", fontsize=13, fontweight="bold", pad=22)
@@ -40,11 +54,11 @@ def save_forecast_plot(results: Results, title: str, unit: str, path: Path) -> N
     above.set_ylabel(unit)
     below.set_ylabel("MAE")
     for axes in (above, below):
-        _tidy(axes)
-    figure.savefig(path)
+        tidy(axes)
+    return figure
 
 
-def _draw_forecasts(axes: Axes, results: Results) -> None:
+def _draw_folds(axes: Axes, results: Results) -> None:
     first_origin = results.folds[0].fold.origin
     shown = results.series.iloc[max(0, first_origin - CONTEXT_STEPS) :]
     axes.plot(shown.index, shown, color=TRUTH, linewidth=1.4, marker="o", markersize=2.5, label="truth")
@@ -79,7 +93,8 @@ def _colored(folds: list[FoldResult]) -> list[tuple[FoldResult, str]]:
     return list(zip(folds, np.resize(FOLDS, len(folds)).tolist(), strict=True))
 
 
-def _tidy(axes: Axes) -> None:
+def tidy(axes: Axes) -> None:
+    """Take away the lines that say nothing, and put a faint grid behind the rest."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
