@@ -32,7 +32,7 @@ help:  ## Print this list
 	  printf '  make %-12s %s\n' "$$target" "$$what"; \
 	done
 
-demo: .venv/.core  ## Run the forecasting example and print its five best configs
+demo: .venv/.core  ## Run the forecasting example, print its five best configs, publish notebooks of the best three
 	$(PY) run_experiment.py \
 	  --experiment_builder experiments.forecasting.run_experiment \
 	  --config_builder "config_builders.forecasting.build_ar_configs()" \
@@ -41,9 +41,21 @@ demo: .venv/.core  ## Run the forecasting example and print its five best config
 	@echo "The five best of out/forecast, by mean absolute scaled error:"
 	@$(PY) -m configmill results out/forecast --sort mase --top 5
 	@echo
+	@echo "Notebooks of the best three, and of all results:"
+	$(PY) run_notebook.py --notebook notebooks/forecasting.ipynb \
+	  --config_builder "config_builders.forecasting.build_ar_configs()" \
+	  --indices "$$($(PY) -m configmill results out/forecast --sort mase --top 3 --only_indices)" \
+	  --dst_dir out/notebooks --num_threads 2 --publish_notebook
+	$(PY) run_notebook.py --notebook notebooks/compare_forecasts.ipynb \
+	  --config_builder "config_builders.forecasting.build_comparison('out/forecast')" \
+	  --dst_dir out/comparison --no_incremental --publish_notebook
+	@echo
+	@echo "To open in a browser: out/forecast/report/index.html, out/notebooks/report/index.html,"
+	@echo "out/comparison/result_0/compare_forecasts.html"
 	@echo "A directory per config, with its log and its artifacts: out/forecast/result_<index>"
 
-test: .venv/.test  ## Run the tests (ARGS="-k name" is handed to pytest)
+test: .venv/.test  ## Run the tests (ARGS="-k name" is handed to pytest); Chromium is installed where it may be
+	@$(PY) -m tests.browser
 	$(PY) -m pytest $(ARGS)
 
 setup: .venv/.all  ## Install everything into .venv, torch and the development tools included

@@ -35,7 +35,7 @@ def keep_books(campaign: Campaign, index: int, config: Config) -> None:
     """Do for one experiment what a run does around it."""
     digest = identity_digest(TARGET, config)
     experiment = campaign.dir.experiment(digest)
-    number = begin_attempt(experiment, config)
+    number = begin_attempt(experiment, config, TARGET)
     campaign.link(index, digest)
     write_status(experiment, status.RUNNING, number, index)
     now = time.time()

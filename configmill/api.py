@@ -20,11 +20,14 @@ from configmill.config.encoding import canonical_json, encode, require_carriable
 from configmill.errors import UsageError
 from configmill.manager.run import dry_run as dry_run_request
 from configmill.manager.run import run as run_request
+from configmill.plan.notebooks import resolve_notebook
 from configmill.plan.targets import resolve_target, top_level_names
 from configmill.protocol.attempt import is_inside_experiment
 from configmill.protocol.events import Event
-from configmill.protocol.request import RunRequest, Selection, width_of
+from configmill.protocol.layout import is_notebook
+from configmill.protocol.request import NotebookRequest, RunRequest, Selection, width_of
 from configmill.protocol.summary import Summary
+from configmill.report.publisher import Publisher
 
 _GIVEN_AS_OBJECTS = "(configs given as objects)"
 
@@ -39,6 +42,7 @@ def run(
     indices: Iterable[int] | None = None,
     start_from_index: int | None = None,
     incremental: bool = True,
+    rerun_on_code_change: bool = False,
     num_retries: int = 0,
     retry_backoff: float = 2.0,
     timeout: float | None = None,
@@ -48,13 +52,18 @@ def run(
     dry_run: bool = False,
     grace: float = 3.0,
     log_level: str = "INFO",
+    publish_notebook: bool = False,
+    hide_input: bool = False,
+    allow_errors: bool = False,
+    cell_timeout: float | None = None,
+    kernel_name: str | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> Summary:
-    """Run `experiment` once for every config, as run_experiment.py does, and return what came of it.
+    """Run `experiment` once for every config, as run_experiment.py and run_notebook.py do, and return what came of it.
 
     `builder_or_configs` is a builder string, or configs as objects (Config, dict, dataclass, ...), which JSON must be
-    able to carry. `experiment` is a dotted name or a function at the top level of a module or script. The options are
-    the command's; durations are seconds. Nothing is printed: `on_event` is called with what happens.
+    able to carry. `experiment` is a dotted name, a function at the top level of a module or script, or a notebook's
+    path, to which the options from `publish_notebook` on belong. The options are the commands'; durations are seconds. Nothing is printed: `on_event` is called with what happens.
 
     Raises UsageError before anything is created, also where it is called inside an experiment. Ctrl-C and SIGTERM,
     where this is the main thread, end the run in order and then the caller, as they would have without it.
@@ -66,7 +75,14 @@ def run(
         )
     put_first_on_path(os.getcwd())
     configs = None if isinstance(builder_or_configs, str) else as_config_list(builder_or_configs)
-    target = resolve_target(experiment) if isinstance(experiment, str) else _target_of(experiment)
+    notebook = None
+    if isinstance(experiment, str) and is_notebook(experiment):
+        found = resolve_notebook(experiment, os.getcwd(), kernel_name)
+        notebook = NotebookRequest(found.kernel_name, allow_errors, cell_timeout, publish_notebook, hide_input)
+        target = found.target
+    else:
+        _refuse_notebook_options(publish_notebook, hide_input, allow_errors, cell_timeout, kernel_name)
+        target = resolve_target(experiment) if isinstance(experiment, str) else _target_of(experiment)
     if configs is not None:
         _check_carriable(configs, target)
     request = RunRequest(
@@ -77,6 +93,7 @@ def run(
         num_threads=width_of(num_threads),
         selection=_selection(index, indices, start_from_index),
         incremental=incremental,
+        rerun_on_code_change=rerun_on_code_change,
         num_retries=num_retries,
         retry_backoff=retry_backoff,
         timeout=timeout,
@@ -87,14 +104,26 @@ def run(
         dry_run=dry_run,
         grace=grace,
         log_level=log_level,
+        notebook=notebook,
         command=tuple(sys.argv),
     )
     if dry_run:
         return dry_run_request(request, configs)[0]
-    summary = run_request(request, configs=configs, on_event=on_event)
+    publisher = Publisher(request, on_event)
+    try:
+        summary = run_request(request, configs=configs, on_event=publisher, conclude=publisher.conclude)
+    finally:
+        publisher.close()
     if summary.signal is not None:
         _end_caller(summary.signal)
     return summary
+
+
+def _refuse_notebook_options(*given: object) -> None:
+    names = ("publish_notebook", "hide_input", "allow_errors", "cell_timeout", "kernel_name")
+    named = [name for name, value in zip(names, given, strict=True) if value]
+    if named:
+        raise UsageError(f"{named[0]} is about notebooks, and the experiment is a function. Leave it out.")
 
 
 def _target_of(function: Callable[[Any], Any]) -> str:

@@ -56,6 +56,10 @@ class CheckpointError(ConfigmillError):
     """The checkpoint can't be saved or loaded."""
 
 
+class PageError(ConfigmillError):
+    """The notebook can't be shown as a page."""
+
+
 class Terminated(KeyboardInterrupt):
     """The experiment is asked to end (SIGTERM: Ctrl-C in the manager, a time-out, --abort_on_error).
 

@@ -91,6 +91,8 @@ class Minder:
     def mind(self) -> None:
         """Start the experiment, watch it, and leave its record behind."""
         become_subreaper()
+        if self._orders.notebook is not None:
+            self._orders.notebook.socket_dir = _make_socket_dir()
         wakeup_fd = self._catch_signals()
         # The clock may be set while an experiment runs: limits go by another one.
         self._started, self._began = time.time(), time.monotonic()
@@ -99,6 +101,8 @@ class Minder:
         stray_cpu, stray_rss = end_all_children()
         self._ended = time.time()
         self._report_bytes += _drain(report_fd)
+        if self._orders.notebook is not None:
+            _remove_socket_dir(self._orders.notebook.socket_dir)
         self._write_record(stray_cpu, stray_rss)
 
     def _catch_signals(self) -> int:
@@ -215,12 +219,16 @@ class Minder:
             peak_rss_bytes=max(self._end.peak_rss_bytes, stray_rss),
             cpu_seconds=self._end.cpu_seconds + stray_cpu,
         )
+        if self._orders.notebook is not None:
+            from configmill.child.notebook.executed import finish_saved
+
+            finish_saved(self._dir.notebook(self._attempt.target), record)
         write_end(self._dir, record)
 
     def _verdict(self) -> Report:
         """What became of the attempt, from what it reported, how it ended and what was asked of it."""
         report = Report.from_json(self._report_bytes) if self._report_bytes.endswith(b"}") else None
-        if report is not None and report.status == status.SUCCEEDED:
+        if report is not None and report.status in status.SUCCESSES:
             return report  # the function returned and its result is saved: what came later changes nothing
         if self._stop is not None and not self._stop.too_late:
             return self._ended_by_us(report, self._stop)
@@ -275,7 +283,7 @@ def _run_experiment(attempt: Attempt, orders: Orders, report_fd: int) -> None:
     sys.argv = [attempt.target]
     sys.path += [entry for entry in orders.search_path if entry not in sys.path]
     configure_on_import(orders.log_level)
-    report = perform(attempt)
+    report = _perform(attempt, orders)
     with open(report_fd, "w", encoding="utf-8") as pipe:
         pipe.write(report.to_json())
     if report.error is not None:
@@ -283,7 +291,29 @@ def _run_experiment(attempt: Attempt, orders: Orders, report_fd: int) -> None:
             print_error(report.error, errors)
         except (OSError, ValueError):  # user code has closed it
             report.error = None
-    exit_now(0 if report.status == status.SUCCEEDED else 1)
+    exit_now(0 if report.status in status.SUCCESSES else 1)
+
+
+def _perform(attempt: Attempt, orders: Orders) -> Report:
+    if orders.notebook is None:
+        return perform(attempt)
+    from configmill.child.notebook.runner import perform_notebook  # with papermill: half a second
+
+    return perform_notebook(attempt, orders, orders.notebook)
+
+
+def _make_socket_dir() -> str:
+    """A folder of this attempt's own for its kernel's sockets: their paths may have no more than 107 bytes (unix(7))."""
+    import tempfile
+
+    above = tempfile.gettempdir()
+    return tempfile.mkdtemp(prefix="configmill-", dir=above if len(os.fsencode(above)) <= 60 else "/tmp")
+
+
+def _remove_socket_dir(path: str) -> None:
+    import shutil
+
+    shutil.rmtree(path, ignore_errors=True)  # litter in a temporary folder is no reason to fail
 
 
 def _line_by_line(descriptor: int) -> io.TextIOWrapper:

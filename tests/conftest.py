@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+pytest_plugins = ["tests.browser"]
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 #: Every process that a test starts carries this variable, however deep and in whatever session.
 MARK = "CONFIGMILL_TEST_MARK"
@@ -62,6 +64,20 @@ class Project:
         """Run run_experiment.py to its end; nothing of it may be left afterwards."""
         return self.call(self.command(*options, **what), stdin=stdin, env=env)
 
+    def notebook_command(
+        self, *options: str, notebook: str = "nb.ipynb", builder: str = "builder.build()", dst: Path | None = None
+    ) -> list[str]:
+        """The argv of run_notebook.py."""
+        return [
+            sys.executable, str(REPOSITORY / "run_notebook.py"),
+            "--notebook", notebook, "--config_builder", builder, "--dst_dir", str(dst or self.out),
+            *options,
+        ]  # fmt: skip
+
+    def run_notebook(self, *options: str, **what: Any) -> Done:
+        """Run run_notebook.py to its end; nothing of it may be left afterwards."""
+        return self.call(self.notebook_command(*options, **what))
+
     def call(self, argv: list[str], *, stdin: str | None = None, env: dict[str, str] | None = None) -> Done:
         """Run any command to its end in the project's folder."""
         done = subprocess.run(
@@ -79,8 +95,15 @@ class Project:
 
     def start(self, *options: str, **what: Any) -> subprocess.Popen[str]:
         """Start run_experiment.py and return at once."""
+        return self._start(self.command(*options, **what))
+
+    def start_notebook(self, *options: str, **what: Any) -> subprocess.Popen[str]:
+        """Start run_notebook.py and return at once."""
+        return self._start(self.notebook_command(*options, **what))
+
+    def _start(self, argv: list[str]) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            self.command(*options, **what),
+            argv,
             cwd=self.root, env=self.environment(), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip

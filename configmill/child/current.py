@@ -10,11 +10,23 @@ import os
 
 from configmill.protocol.attempt import Attempt
 
+TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
+if TYPE_CHECKING:
+    from configmill.config import Config
+    from configmill.measure.provenance import ProjectCode
+
 #: The attempt that the stub runs in this process, None elsewhere.
 attempt: Attempt | None = None
 
 #: The number of the attempt whose checkpoint was loaded, None where none was.
 resumed_from: int | None = None
+
+
+#: The files of the project that go into the result, None where nobody asks.
+code: ProjectCode | None = None
+
+#: The config that user code got from `get_config_from_env`, None where it never asked.
+config: Config | None = None
 
 
 def this_attempt() -> Attempt | None:

@@ -57,6 +57,16 @@ def failure_class_of(error: BaseException) -> str:
 
 def describe(error: BaseException) -> str:
     """`error` as one line: its class and the first line of its message."""
-    first_line = next((line for line in message_of(error).splitlines() if line.strip()), "")
-    text = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
-    return text[:MAX_ERROR_LENGTH]
+    return shorten(type(error).__name__, message_of(error))
+
+
+def shorten(name: str, message: str) -> str:
+    """An exception's name and the first line of its message."""
+    first_line = next((line for line in message.splitlines() if line.strip()), "")
+    return (f"{name}: {first_line}" if first_line else name)[:MAX_ERROR_LENGTH]
+
+
+def class_of_name(name: str) -> str:
+    """The class of failure of an exception of which only the name is known: a kernel that can't tell more raised it."""
+    named = (found for full, found in _CLASS_OF_EXCEPTION.items() if full.rpartition(".")[2] == name)
+    return next(named, status.CODE_ERROR)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import sys
 
+from configmill.child import current
 from configmill.child.target import load_script
 from configmill.config import Config, ConfigMeta
 from configmill.config.builder import build
 from configmill.config.encoding import encode
-from configmill.config.identity import differing_keys, identity_digest
+from configmill.config.identity import differing_keys, digest_of_text, identity_text
 from configmill.config.overrides import apply_overrides, overrides_from_json
 from configmill.errors import ConfigDriftError
 from configmill.files import read_json
@@ -29,7 +30,8 @@ def get_config_from_env() -> Config | None:
     if attempt is None:
         return None
     put_first_on_path(attempt.project_dir)
-    return rebuild_config(attempt)
+    current.config = rebuild_config(attempt)
+    return current.config
 
 
 def put_first_on_path(project_dir: str) -> None:
@@ -41,6 +43,8 @@ def put_first_on_path(project_dir: str) -> None:
 def rebuild_config(attempt: Attempt) -> Config:
     """Build the attempt's config, check it, and hand it out read-only."""
     load_script(attempt.target)  # saved configs may hold functions of it
+    if current.code is not None:
+        current.code.look()
     configs = build(attempt.config_builder)
     if attempt.index >= len(configs):
         raise ConfigDriftError(
@@ -49,8 +53,12 @@ def rebuild_config(attempt: Attempt) -> Config:
         )
     config = configs[attempt.index]
     apply_overrides(config, overrides_from_json(attempt.overrides), index=attempt.index)
-    if identity_digest(attempt.target, config) != attempt.digest:
+    identity = identity_text(attempt.target, config)
+    if digest_of_text(identity) != attempt.digest:
         raise _drift(attempt, config)
+    if current.code is not None:  # a change of the builder alone changes no result: what it built is in the identity
+        current.code.pass_over()
+        current.code.add_named_in(config, identity)
     config.attach_meta(meta_of(attempt))
     return config.freeze()
 

@@ -63,8 +63,10 @@ def make_record(
         "peak_rss_bytes": peak_rss_bytes,
         "cpu_seconds": None if cpu_seconds is None else round(cpu_seconds, 4),
         "code_hash": report.code_hash,
+        "code": report.code,
         "resumed_from": report.resumed_from,
         "unread_keys": report.unread_keys,
+        "cell_errors": report.cell_errors,
         "log": f"attempts/{number}.log",
     }
 
@@ -74,7 +76,7 @@ def write_end(directory: ExperimentDir, record: dict[str, Any]) -> None:
     os.makedirs(directory.attempts, exist_ok=True)  # user code may have removed all of it
     write_json(directory.record(record["attempt"]), record)
     write_status(directory, record["status"], record["attempt"], record["index"])
-    if record["status"] == statuses.SUCCEEDED:
+    if record["status"] in statuses.SUCCESSES:
         write_success(directory, record["attempt"])
     else:
         remove_if_there(directory.success)  # only user code can have made it
@@ -85,7 +87,12 @@ def write_success(directory: ExperimentDir, number: int) -> None:
     write_atomic(directory.success, f"{number}\n")
 
 
-def write_status(directory: ExperimentDir, word: str, number: int, index: int | None, pid: int | None = None) -> None:
-    """Write `status.json`, the view for other programs; `pid` is the experiment's, while it runs."""
+def write_status(
+    directory: ExperimentDir, word: str, number: int, index: int | None, pid: int | None = None, **progress: int
+) -> None:
+    """Write `status.json`, the view for other programs; `pid` is the experiment's, while it runs.
+
+    `progress` is how far a notebook is: `cell` (from 1) of `cells`.
+    """
     view = {"status": word, "attempt": number, "index": index}
-    write_json(directory.status, view if pid is None else {**view, "pid": pid})
+    write_json(directory.status, view if pid is None else {**view, "pid": pid, **progress})

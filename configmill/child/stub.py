@@ -14,12 +14,12 @@ from configmill.child import current
 from configmill.child.failures import describe, failure_class_of
 from configmill.child.rebuild import put_first_on_path, rebuild_config
 from configmill.child.results import result_to_jsonable
-from configmill.child.target import load_target
+from configmill.child.target import load_target, module_of
 from configmill.child.termination import Termination
 from configmill.config.frames import last_user_frame, user_traceback
 from configmill.errors import ConfigmillError, Terminated
 from configmill.files import write_json
-from configmill.measure.provenance import ProjectCode
+from configmill.measure.provenance import ProjectCode, code_hash
 from configmill.protocol import status
 from configmill.protocol.report import Report
 
@@ -31,21 +31,22 @@ if TYPE_CHECKING:
     from configmill.protocol.attempt import Attempt
 
 #: Keys that the manager reads, not the experiment.
-_MANAGERS_KEY = "resources"
+MANAGERS_KEY = "resources"
 
 
 def perform(attempt: Attempt) -> Report:
     """Build the config, call the function, save what it returns. Every exception becomes a Report."""
     termination = Termination()
-    code = ProjectCode(attempt.project_dir)
     process = os.getpid()
     current.attempt = attempt
+    current.code = code = ProjectCode(attempt.project_dir, leave_out=attempt.dst_dir)
+    code.pass_over()  # in the foreground the plan has imported the builder, and what else it needs
     try:
         termination.listen()
         put_first_on_path(attempt.project_dir)
         function = load_target(attempt.target)
+        code.add_module(module_of(attempt.target))
         config = rebuild_config(attempt)
-        code.look()
         result = function(config)
         _end_copy(process)
         termination.close()
@@ -57,8 +58,8 @@ def perform(attempt: Attempt) -> Report:
         _end_copy(process, error)
         termination.close()
         report = _failure_report(error)
-    code.look()
-    report.code_hash = code.hash()
+    report.code = code.tokens
+    report.code_hash = code_hash(report.code)
     report.resumed_from = current.resumed_from
     return report
 
@@ -87,7 +88,7 @@ def _save_result(attempt: Attempt, result: Any) -> None:
 
 
 def _unread_keys(config: Config) -> list[str]:
-    return [key for key in config.unread_keys() if key.split(".", 1)[0] != _MANAGERS_KEY]
+    return [key for key in config.unread_keys() if key.split(".", 1)[0] != MANAGERS_KEY]
 
 
 def print_error(error: BaseException, stream: TextIO) -> None:

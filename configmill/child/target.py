@@ -35,6 +35,12 @@ def load_target(target: str) -> Callable[[Any], Any]:
     return function
 
 
+def module_of(target: str) -> str:
+    """The name under which the target's module is loaded."""
+    module_name = target.rpartition(":")[0]
+    return MAIN_AS_MODULE if module_name.endswith(".py") else module_name
+
+
 def load_script(target: str) -> ModuleType | None:
     """The script of a target that is a function of one, loaded once as a module; None for any other target."""
     path = target.rpartition(":")[0]

@@ -17,6 +17,7 @@ from configmill.protocol.request import (
     DEFAULT_GRACE,
     DEFAULT_RETRY_BACKOFF,
     LOG_LEVELS,
+    NotebookRequest,
     RunRequest,
     Selection,
     width_of,
@@ -32,13 +33,35 @@ exit codes:
 """
 
 
-def add_what(parser: Parser) -> None:
-    """The options that say what to run, and where to."""
-    group = parser.add_argument_group("what to run")
-    group.add_argument(
+def add_function(parser: Parser) -> None:
+    """The option that names the experiment's function."""
+    parser.add_argument_group("the experiment").add_argument(
         "--experiment_builder", metavar="NAME", required=True,
         help="dotted name of the experiment's function, f(config) -> dict, without a call: experiments.mine.run",
     )  # fmt: skip
+
+
+def add_notebook(parser: Parser) -> None:
+    """The options that name the notebook, and say how it runs and is shown."""
+    group = parser.add_argument_group("the notebook")
+    group.add_argument(
+        "--notebook", metavar="PATH", required=True,
+        help="the notebook, left as it is; its copy with the outputs goes to each experiment's directory",
+    )  # fmt: skip
+    group.add_argument(
+        "--publish_notebook", action="store_true", help="also make a page of each, beside it and in report/index.html"
+    )
+    group.add_argument("--hide_input", action="store_true", help="leave the code out of the pages")
+    group.add_argument(
+        "--allow_errors", action="store_true", help="go on after a cell that raises: 'succeeded with errors'"
+    )
+    group.add_argument("--cell_timeout", metavar="SECONDS", help="end a notebook of which one cell runs longer")
+    group.add_argument("--kernel_name", metavar="NAME", help="the kernel to run it in (default: the notebook's own)")
+
+
+def add_what(parser: Parser) -> None:
+    """The options that say which configs to run it over, and where to."""
+    group = parser.add_argument_group("what to run it over")
     group.add_argument(
         "--config_builder", metavar="CALL", required=True,
         help='call that makes the list of configs: "config_builders.mine.build(max_lag=8)"',
@@ -60,6 +83,10 @@ def add_selection(parser: Parser) -> None:
     group.add_argument("--start_from_index", metavar="I", help="this one and those after it")
     group.add_argument("--incremental", action="store_true", help="skip what succeeded before (the default)")
     group.add_argument("--no_incremental", action="store_true", help="run again what succeeded before")
+    group.add_argument(
+        "--rerun_on_code_change", action="store_true",
+        help="run again what succeeded before with another version of the code; comments don't count",
+    )  # fmt: skip
 
 
 def add_running(parser: Parser) -> None:
@@ -94,19 +121,45 @@ def add_safety_and_output(parser: Parser) -> None:
     group.add_argument("--json", action="store_true", help="print the summary as JSON, on the last line of stdout")
 
 
-def to_request(given: argparse.Namespace) -> RunRequest:
-    """The request that the parsed options make. Raises UsageError."""
+def function_request(given: argparse.Namespace) -> RunRequest:
+    """The request to run a function. Raises UsageError."""
     project_dir = search_from_here()
+    return _request(given, project_dir, target=resolve_target(given.experiment_builder))
+
+
+def notebook_request(given: argparse.Namespace) -> RunRequest:
+    """The request to run a notebook. Raises UsageError."""
+    from configmill.plan.notebooks import resolve_notebook
+
+    project_dir = search_from_here()
+    if given.hide_input and not given.publish_notebook:
+        raise UsageError("--hide_input is about the pages, and none are made. Add --publish_notebook, or leave it out.")
+    notebook = resolve_notebook(given.notebook, project_dir, given.kernel_name)
+    asked = NotebookRequest(
+        kernel_name=notebook.kernel_name,
+        allow_errors=given.allow_errors,
+        cell_timeout=None if given.cell_timeout is None else number("--cell_timeout", given.cell_timeout),
+        publish=given.publish_notebook,
+        hide_input=given.hide_input,
+    )
+    return _request(given, project_dir, target=notebook.target, notebook=asked)
+
+
+def _request(
+    given: argparse.Namespace, project_dir: str, *, target: str, notebook: NotebookRequest | None = None
+) -> RunRequest:
     _refuse_contradictions(given)
     parse_call(given.config_builder)
     return RunRequest(
         config_builder=given.config_builder,
-        target=resolve_target(given.experiment_builder),
+        target=target,
+        notebook=notebook,
         dst_dir=absolute_dst_dir(given.dst_dir),
         project_dir=project_dir,
         num_threads=width_of(given.num_threads),
         selection=_selection(given),
         incremental=not given.no_incremental,
+        rerun_on_code_change=given.rerun_on_code_change,
         num_retries=whole_number("--num_retries", given.num_retries),
         retry_backoff=number("--retry_backoff", given.retry_backoff),
         timeout=None if given.timeout is None else number("--timeout", given.timeout),

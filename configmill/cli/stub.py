@@ -19,7 +19,7 @@ from configmill.child.record import make_record, write_end, write_status
 from configmill.child.stub import perform
 from configmill.child.user_logging import FORMAT
 from configmill.cli.exits import exit_code_of
-from configmill.cli.options import EXIT_CODES, add_what, foreground_request
+from configmill.cli.options import EXIT_CODES, add_function, add_what, foreground_request
 from configmill.cli.parser import Parser
 from configmill.errors import Terminated, UsageError
 from configmill.manager.beginning import begin
@@ -55,6 +55,7 @@ def main() -> None:
 def command(arguments: Sequence[str], raised: list[BaseException]) -> int:
     """Parse, run, report; returns the exit code and adds what user code raised to `raised`."""
     parser = Parser("run_experiment_stub.py", DESCRIPTION, EXIT_CODES)
+    add_function(parser)
     add_what(parser)
     group = parser.add_argument_group("which of them, and how")
     group.add_argument("--config_idx", metavar="I", required=True, help="the config at this index (from 0)")
@@ -70,7 +71,7 @@ def command(arguments: Sequence[str], raised: list[BaseException]) -> int:
     with open_campaign(directory, request.target) as campaign, RunRecord(directory, request, plan.digests) as record:
         index = plan.selected[0]
         digest = plan.digests[index]
-        interrupt_unfinished([directory.experiment(digest)], record.run)
+        interrupt_unfinished([directory.experiment(digest)], record.run, request.target)
         attempt = begin(request, plan, campaign, index)
         began = time.monotonic()
         report = _perform(attempt, record.run, request.log_level)
@@ -102,7 +103,7 @@ def _summarise(run: str, request: RunRequest, plan: Plan, number: int, report: R
         dst_dir=request.dst_dir,
         total=len(plan.configs),
         selected=1,
-        succeeded=int(report.status == status.SUCCEEDED),
+        succeeded=int(report.status in status.SUCCESSES),
         skipped=0,
         failed=int(report.status == status.FAILED),
         interrupted=int(report.status == status.INTERRUPTED),

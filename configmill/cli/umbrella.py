@@ -1,10 +1,11 @@
-"""`configmill`: what is not a run. `configmill results DIR`, `configmill status DIR`, `configmill failures DIR`."""
+"""`configmill`: what is not a run. `configmill results DIR`, and status, failures, report, compare."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -15,19 +16,30 @@ from configmill.cli.parser import Parser
 from configmill.config.nearest import nearest_sentence
 from configmill.errors import UsageError
 from configmill.protocol import status
-from configmill.protocol.layout import CampaignDir
+from configmill.protocol.layout import CampaignDir, is_notebook
 from configmill.report.tables import print_failures, print_records, print_status
-from configmill.store.campaign import require_campaign
+from configmill.store.campaign import open_campaign, read_campaign, require_campaign
+from configmill.store.experiments import interrupt_unfinished, unfinished_experiments
 from configmill.store.lock import is_in_use, read_holder
-from configmill.store.tables import Row, latest_rows, to_records
+from configmill.store.tables import last_run, latest_rows, to_records, varying_keys, write_tables
 
 DESCRIPTION = """\
-Look at what run_experiment.py left in a dst_dir.
+Look at what run_experiment.py and run_notebook.py left in a dst_dir.
 
   configmill results out/forecast --sort mase --top 5
+  configmill results out/forecast --sort mase --top 3 --only_indices     (for --indices of another run)
   configmill status out/forecast
   configmill failures out/forecast
+  configmill report out/nb                      makes report/index.html and the notebooks' pages again
+  configmill compare out/nb --cell forecast     the cell tagged "forecast" of every config on one page
 """
+
+#: The options that go with one command only.
+_OPTIONS_OF = {
+    "results": ("sort", "descending", "top", "only_indices"),
+    "report": ("hide_input",),
+    "compare": ("cell",),
+}
 
 
 def main() -> None:
@@ -38,30 +50,41 @@ def main() -> None:
 def command(arguments: Sequence[str]) -> int:
     """Parse and print; returns the exit code."""
     parser = Parser("configmill", DESCRIPTION)
-    parser.add_argument("what", choices=tuple(_COMMANDS), help="results: a row per config; status: counts; failures")
+    parser.add_argument(
+        "what", choices=tuple(_COMMANDS),
+        help="results: a row per config; status: counts; failures; report: pages; compare: a cell of all notebooks",
+    )  # fmt: skip
     parser.add_argument("dst_dir", metavar="DST_DIR", help="the --dst_dir of a run")
     parser.add_argument("--json", action="store_true", help="print JSON, on the last line of stdout")
     parser.add_argument("--sort", metavar="COLUMN", help="results: order by this column, smallest first")
     parser.add_argument("--descending", action="store_true", help="results: largest first")
     parser.add_argument("--top", metavar="N", help="results: only the first N rows")
+    parser.add_argument("--only_indices", action="store_true", help="results: print only their indices, as 4,0,7")
+    parser.add_argument("--hide_input", action="store_true", help="report: leave the code out of the notebooks' pages")
+    parser.add_argument("--cell", metavar="TAG", help="compare: the tag of the cell to show of every config")
     given = parser.parse(arguments)
-    for name in ("sort", "descending", "top"):
-        if getattr(given, name) and given.what != "results":
-            raise UsageError(f"--{name} goes with results, not with {given.what!r}. Leave it out.")
+    for what, names in _OPTIONS_OF.items():
+        for name in names:
+            if getattr(given, name) and given.what != what:
+                raise UsageError(f"--{name} goes with {what}, not with {given.what!r}. Leave it out.")
     if given.descending and given.sort is None:
         raise UsageError("--descending says nothing without --sort. Add --sort COLUMN.")
-    directory = require_campaign(given.dst_dir)
-    _COMMANDS[given.what](given, directory, latest_rows(directory))
+    _COMMANDS[given.what](given, require_campaign(given.dst_dir))
     return 0
 
 
-def _results(given: argparse.Namespace, directory: CampaignDir, rows: Sequence[Row]) -> None:
-    records = to_records(rows)
+def _results(given: argparse.Namespace, directory: CampaignDir) -> None:
+    records = to_records(latest_rows(directory))
     if given.sort is not None:
         records = _sorted(records, given.sort, descending=given.descending)
     if given.top is not None:
         records = records[: whole_number("--top", given.top)]
-    if given.json:
+    if given.only_indices:
+        indices = [record["index"] for record in records]
+        print(
+            json.dumps({"dst_dir": directory.path, "indices": indices}) if given.json else ",".join(map(str, indices))
+        )
+    elif given.json:
         print(json.dumps({"dst_dir": directory.path, "results": records}))
     else:
         print_records(records)
@@ -80,7 +103,8 @@ def _sorted(records: list[dict[str, Any]], column: str, *, descending: bool) -> 
     return [*ordered[0], *ordered[1], *rest]
 
 
-def _status(given: argparse.Namespace, directory: CampaignDir, rows: Sequence[Row]) -> None:
+def _status(given: argparse.Namespace, directory: CampaignDir) -> None:
+    rows = latest_rows(directory)
     counts = Counter(row.status for row in rows)
     by_status = {word: counts.get(word, 0) for word in status.STATUSES}
     holder = read_holder(directory) if is_in_use(directory) else None
@@ -91,7 +115,7 @@ def _status(given: argparse.Namespace, directory: CampaignDir, rows: Sequence[Ro
         print_status(directory.path, len(rows), by_status, holder)
 
 
-def _failures(given: argparse.Namespace, directory: CampaignDir, rows: Sequence[Row]) -> None:
+def _failures(given: argparse.Namespace, directory: CampaignDir) -> None:
     failures = [
         {
             "index": row.index,
@@ -103,7 +127,7 @@ def _failures(given: argparse.Namespace, directory: CampaignDir, rows: Sequence[
             "attempts": row.attempts,
             "log": row.dir.log(row.attempts),
         }
-        for row in rows
+        for row in latest_rows(directory)
         if row.status in (status.FAILED, status.INTERRUPTED)
     ]
     if given.json:
@@ -112,4 +136,58 @@ def _failures(given: argparse.Namespace, directory: CampaignDir, rows: Sequence[
         print_failures(failures)
 
 
-_COMMANDS = {"results": _results, "status": _status, "failures": _failures}
+def _report(given: argparse.Namespace, directory: CampaignDir) -> None:
+    from configmill.report.campaign_report import NotebookPages, write_report
+
+    target = _target_of(directory)
+    repaired = _repair(directory, target)
+    rows = latest_rows(directory)
+    pages = None
+    if is_notebook(target):
+        pages = NotebookPages(directory, target, varying=varying_keys(rows), hide_input=given.hide_input)
+    warnings = write_report(directory, pages)
+    if not os.path.exists(directory.index_html):
+        raise UsageError(f"{given.dst_dir!r} gets no report: {warnings[-1]} Give a directory that you may write to.")
+    if given.json:
+        said = {"dst_dir": directory.path, "report": directory.index_html, "repaired": repaired, "warnings": warnings}
+        print(json.dumps(said))
+    else:
+        for line in ([f"{repaired} interrupted experiments were put in order"] if repaired else []) + warnings:
+            print(f"note: {line}")
+        print(f"report: {directory.index_html}")
+
+
+def _repair(directory: CampaignDir, target: str) -> int:
+    """Finish what a killed manager left half done; returns how many experiments that was. Nothing while one works."""
+    unfinished = unfinished_experiments(directory)
+    if not unfinished or is_in_use(directory):
+        return 0
+    with open_campaign(directory, target):
+        interrupt_unfinished(unfinished, last_run(directory), target)
+        write_tables(directory, latest_rows(directory))
+    return len(unfinished)
+
+
+def _compare(given: argparse.Namespace, directory: CampaignDir) -> None:
+    from configmill.report.cell_matrix import matrix_path, write_cell_matrix
+
+    if given.cell is None:
+        raise UsageError("'compare' needs the tag of a cell. Add --cell TAG.")
+    path = matrix_path(directory, given.cell)
+    write_cell_matrix(directory, latest_rows(directory), _target_of(directory), given.cell, path)
+    print(json.dumps({"dst_dir": directory.path, "page": path}) if given.json else f"page: {path}")
+
+
+def _target_of(directory: CampaignDir) -> str:
+    campaign = read_campaign(directory)
+    assert campaign is not None  # require_campaign has seen it
+    return str(campaign["target"])
+
+
+_COMMANDS = {
+    "results": _results,
+    "status": _status,
+    "failures": _failures,
+    "report": _report,
+    "compare": _compare,
+}

@@ -19,6 +19,7 @@ from configmill.errors import UnstableDigestError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import FunctionType
     from typing import Any
 
@@ -119,6 +120,15 @@ def _encode(value: Any, walk: Walk) -> Any:
 
 #: Py_TPFLAGS_IMMUTABLETYPE: a static type of an extension module.
 _IMMUTABLE_TYPE = 1 << 8
+
+
+def leaves(value: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """The leaves of nested JSON with dotted keys; an encoded value ({"__type__": ...}) is a leaf."""
+    for key, item in value.items():
+        if isinstance(item, dict) and item and "__type__" not in item:
+            yield from leaves(item, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", item
 
 
 def decode(encoded: Any) -> Any:

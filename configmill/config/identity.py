@@ -38,7 +38,17 @@ def identity_digest(target: str, config: Config) -> str:
 
     Raises UnstableDigestError, naming the key, for a value that has no stable digest.
     """
-    return sha256_hex(canonical_json([target, encode_items(_identifying(config))]))[:16]
+    return digest_of_text(identity_text(target, config))
+
+
+def identity_text(target: str, config: Config) -> str:
+    """Return what is digested: target and config as canonical JSON. Raises UnstableDigestError as `identity_digest`."""
+    return canonical_json([target, encode_items(_identifying(config))])
+
+
+def digest_of_text(text: str) -> str:
+    """Return the identity of what `identity_text` returned."""
+    return sha256_hex(text)[:16]
 
 
 def _identifying(config: Config) -> dict[str, Any]:

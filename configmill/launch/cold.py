@@ -31,7 +31,7 @@ from configmill.processes import (
     signal_name,
 )
 from configmill.protocol.attempt import Attempt
-from configmill.protocol.orders import Orders
+from configmill.protocol.orders import NotebookOrders, Orders
 
 _PACKAGE_PARENT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -51,6 +51,8 @@ class Limits:
     grace: float
     log_level: str
     queued_seconds: float
+    #: How to run the target where it is a notebook.
+    notebook: NotebookOrders | None = None
 
 
 class Minder:

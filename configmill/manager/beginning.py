@@ -13,7 +13,7 @@ from configmill.store.experiments import begin_attempt
 def begin(request: RunRequest, plan: Plan, campaign: Campaign, index: int) -> Attempt:
     """Begin the next attempt at the config at `index`. Raises OSError where its directory can't be prepared."""
     digest = plan.digests[index]
-    number = begin_attempt(campaign.dir.experiment(digest), plan.config(index))
+    number = begin_attempt(campaign.dir.experiment(digest), plan.config(index), request.target)
     campaign.link(index, digest)
     return Attempt(
         config_builder=request.config_builder,

@@ -59,6 +59,7 @@ class CampaignRun:
         self._request = request
         self._run = record.run
         self._log = record.log
+        self._notebook = record.notebook
         self._plan = plan
         self._campaign = campaign
         self._launcher = launcher
@@ -180,7 +181,7 @@ class CampaignRun:
             attempt = begin(self._request, self._plan, self._campaign, job.index)
         except OSError as error:
             return _Started(job, None, f"its directory can't be prepared: {error}")
-        self.emit(Started(job.index, attempt.number, attempt.dir.log(attempt.number)))
+        self.emit(Started(job.index, attempt.number, attempt.dir.log(attempt.number), attempt.digest))
         try:
             minder = self._launcher.start(attempt, self._limits(job))
         except OSError as error:
@@ -218,6 +219,7 @@ class CampaignRun:
             grace=self._request.grace,
             log_level=self._request.log_level,
             queued_seconds=max(0.0, time.monotonic() - job.ready_at),
+            notebook=self._notebook,
         )
 
     def _lost(self, attempt: Attempt, minder: Minder) -> Outcome:
@@ -229,7 +231,9 @@ class CampaignRun:
         return self._record_end(attempt, report)
 
     def _record_end(self, attempt: Attempt, report: Report) -> Outcome:
-        return record_missing_end(attempt.dir, attempt.number, report, run=self._run, index=attempt.index)
+        return record_missing_end(
+            attempt.dir, attempt.number, report, run=self._run, index=attempt.index, target=attempt.target
+        )
 
 
 def _outcome_without_record(report: Report) -> Outcome:

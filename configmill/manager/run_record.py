@@ -13,11 +13,12 @@ from typing import Any, Self
 
 from configmill.config.encoding import encode
 from configmill.config.overrides import overrides_to_json
-from configmill.files import write_json
+from configmill.files import write_atomic, write_json
 from configmill.measure.provenance import git_state, installed_versions
 from configmill.plan.plan import Plan
 from configmill.protocol import FORMAT_VERSION, status
-from configmill.protocol.layout import CampaignDir
+from configmill.protocol.layout import NOTEBOOK_SUFFIX, CampaignDir
+from configmill.protocol.orders import NotebookOrders
 from configmill.protocol.request import RunRequest
 from configmill.protocol.summary import Summary
 from configmill.protocol.timestamps import timestamp, timestamp_for_name
@@ -31,6 +32,7 @@ class RunRecord:
         self._started = time.time()
         self.run = _free_name(directory, timestamp_for_name(self._started))
         self._directory = directory
+        self._request = request
         # Of its own, not getLogger's: several runs in one process must not write into each other's files.
         self.log = logging.Logger("configmill.manager", logging.INFO)
         self._content: dict[str, Any] = {
@@ -51,6 +53,7 @@ class RunRecord:
 
     def __enter__(self) -> Self:
         self._write()
+        self.notebook = self._keep_notebook()
         self._handler = logging.FileHandler(
             self._directory.run_file(self.run, ".log"), encoding="utf-8", errors="backslashreplace"
         )
@@ -63,11 +66,30 @@ class RunRecord:
             self.log.error("the run ended with an error: %r", error)
         self._handler.close()
 
+    def _keep_notebook(self) -> NotebookOrders | None:
+        """Copy the notebook that is about to run, and return what its runner is to be told; None for a function.
+
+        All experiments of the command run the copy: an edit on the way must not leak in.
+        """
+        wanted = self._request.notebook
+        if wanted is None:
+            return None
+        source = self._directory.run_file(self.run, NOTEBOOK_SUFFIX)
+        with open(os.path.join(self._request.project_dir, self._request.target), "rb") as original:
+            write_atomic(source, original.read())
+        return NotebookOrders(
+            source=source,
+            kernel_name=wanted.kernel_name,
+            allow_errors=wanted.allow_errors,
+            cell_timeout=wanted.cell_timeout,
+        )
+
     def derive_tables(self, plan: Plan) -> None:
         """Write the campaign's tables from its files, and remember the configs that no directory holds yet."""
         rows = result_rows(self._directory, plan.digests, lambda index: encode(plan.config(index)))
         write_tables(self._directory, rows)
         self._content["pending"] = {row.index: row.config for row in rows if row.status == status.PENDING}
+        self._write()  # what is shown of the campaign is made of it
 
     def close(self, summary: Summary) -> None:
         """Add what came of it."""

@@ -17,6 +17,7 @@ from importlib.machinery import ModuleSpec
 from configmill.config.builder import parse_dotted_name
 from configmill.config.nearest import nearest_sentence
 from configmill.errors import UsageError
+from configmill.protocol.layout import is_notebook
 
 
 def resolve_target(dotted_name: str) -> str:
@@ -24,6 +25,10 @@ def resolve_target(dotted_name: str) -> str:
 
     `sys.path` is the child's: the project's directory first.
     """
+    if is_notebook(dotted_name):
+        raise UsageError(
+            f"--experiment_builder {dotted_name!r} names a notebook. Give it to run_notebook.py, as --notebook."
+        )
     parse_dotted_name(dotted_name)
     spec, rest = _longest_module(dotted_name)
     if spec is None or not rest:

@@ -16,6 +16,8 @@ class Planned:
     to_run: int
     skipped: int
     num_threads: int
+    #: The dotted keys that vary over the list; of notebooks that are published alone, whose pages show them.
+    varying: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.total} configs: {self.to_run} to run, {self.skipped} skipped, in {self.dst_dir}"
@@ -28,6 +30,7 @@ class Started:
     index: int
     attempt: int
     log: str
+    digest: str
 
     def __str__(self) -> str:
         return f"result_{self.index}: attempt {self.attempt} started"

@@ -10,6 +10,17 @@ from __future__ import annotations
 import os
 
 RESULT_LINK_PREFIX = "result_"
+NOTEBOOK_SUFFIX = ".ipynb"
+
+
+def is_notebook(target: str) -> bool:
+    """Whether a campaign's target is a notebook's path, and not an experiment's function."""
+    return target.endswith(NOTEBOOK_SUFFIX)
+
+
+def notebook_name(target: str) -> str:
+    """The name that what is kept of a notebook bears: `forecasting` for `notebooks/forecasting.ipynb`."""
+    return os.path.basename(target).removesuffix(NOTEBOOK_SUFFIX)
 
 
 class ExperimentDir:
@@ -34,6 +45,14 @@ class ExperimentDir:
         """The complete log of an attempt."""
         return os.path.join(self.attempts, f"{attempt}.log")
 
+    def notebook(self, target: str) -> str:
+        """The executed notebook, with all outputs."""
+        return os.path.join(self.path, notebook_name(target) + NOTEBOOK_SUFFIX)
+
+    def page(self, target: str) -> str:
+        """The executed notebook as a page."""
+        return os.path.join(self.path, notebook_name(target) + ".html")
+
     def archive(self, attempt: int) -> str:
         """Where an attempt's result and metrics move before the next attempt starts."""
         return os.path.join(self.attempts, str(attempt))
@@ -50,6 +69,9 @@ class CampaignDir:
         self.experiments = os.path.join(path, "experiments")
         self.results_csv = os.path.join(path, "results.csv")
         self.failed_csv = os.path.join(path, "failed_experiments.csv")
+        self.report = os.path.join(path, "report")
+        self.index_html = os.path.join(self.report, "index.html")
+        self.thumbnails = os.path.join(self.report, "thumbnails")
 
     def experiment(self, digest: str) -> ExperimentDir:
         """The experiment with that identity."""

@@ -5,6 +5,28 @@ from __future__ import annotations
 import json
 
 
+class NotebookOrders:
+    """How to run a notebook: what the runner in the experiment's process is told."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        kernel_name: str,
+        allow_errors: bool,
+        cell_timeout: float | None,
+        socket_dir: str = "",
+    ) -> None:
+        #: The copy of the notebook that the command made when it began: an edit on the way must not leak in.
+        self.source = source
+        self.kernel_name = kernel_name
+        self.allow_errors = allow_errors
+        #: Seconds for each cell.
+        self.cell_timeout = cell_timeout
+        #: A short folder for the kernel's sockets; the minder makes and removes it.
+        self.socket_dir = socket_dir
+
+
 class Orders:
     """Passed as one JSON argument. Durations are seconds; descriptors are inherited ones."""
 
@@ -20,6 +42,7 @@ class Orders:
         lock_fd: int,
         lifeline_fd: int,
         search_path: list[str],
+        notebook: NotebookOrders | None = None,
     ) -> None:
         self.run = run
         self.timeout = timeout
@@ -33,12 +56,17 @@ class Orders:
         self.lifeline_fd = lifeline_fd
         #: The manager's sys.path: what it could import, the experiment can.
         self.search_path = search_path
+        #: None for an experiment that is a function.
+        self.notebook = notebook
 
     def to_json(self) -> str:
         """As text that `from_json` reads."""
-        return json.dumps(vars(self))
+        return json.dumps(vars(self), default=vars)
 
     @classmethod
     def from_json(cls, text: str) -> Orders:
         """The orders that `to_json` wrote."""
-        return cls(**json.loads(text))
+        given = json.loads(text)
+        if given["notebook"]:
+            given["notebook"] = NotebookOrders(**given["notebook"])
+        return cls(**given)

@@ -25,7 +25,7 @@ class Outcome:
     @property
     def succeeded(self) -> bool:
         """Whether the experiment's function returned and its result is saved."""
-        return self.status == status.SUCCEEDED
+        return self.status in status.SUCCESSES
 
     @classmethod
     def from_record(cls, record: dict[str, Any], log: str) -> Outcome:

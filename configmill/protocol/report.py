@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 
+TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
+if TYPE_CHECKING:
+    from typing import Any
+
 
 class Report:
     """How the experiment ended, as it knows itself: `message` in one line, `where` the last frame in user code."""
@@ -19,6 +23,8 @@ class Report:
         unread_keys: list[str] | None = None,
         resumed_from: int | None = None,
         code_hash: str | None = None,
+        code: dict[str, str] | None = None,
+        cell_errors: list[dict[str, Any]] | None = None,
     ) -> None:
         self.status = status
         self.failure_class = failure_class
@@ -29,6 +35,10 @@ class Report:
         self.unread_keys = unread_keys or []
         self.resumed_from = resumed_from
         self.code_hash = code_hash
+        #: The files of the project that went into the result, each with its token (measure/provenance.py).
+        self.code = code
+        #: The cells of a notebook that raised, as {"cell": 3, "error": "ValueError: bad"}.
+        self.cell_errors = cell_errors or []
 
     def to_json(self) -> str:
         """As text that `from_json` reads, without the exception."""

@@ -27,17 +27,35 @@ class Selection:
 
 
 @dataclass(frozen=True)
+class NotebookRequest:
+    """What is asked for where the target is a notebook; `cell_timeout` in seconds for each cell."""
+
+    kernel_name: str
+    allow_errors: bool = False
+    cell_timeout: float | None = None
+    publish: bool = False
+    hide_input: bool = False
+
+    def __post_init__(self) -> None:
+        above_zero = self.cell_timeout is None or (_is_number(self.cell_timeout, 0) and self.cell_timeout > 0)
+        _require(above_zero, "cell_timeout", self.cell_timeout, "a number of seconds above 0")
+
+
+@dataclass(frozen=True)
 class RunRequest:
     """One command. Directories are absolute, durations seconds, `num_threads` at least 1."""
 
     config_builder: str
-    #: `module:function`, or `/path/to/script.py:function` for a function of a script.
+    #: `module:function`, `/path/to/script.py:function` for a function of a script, or a notebook's path, relative to
+    #: the project where it is inside of it.
     target: str
     dst_dir: str
     project_dir: str
     num_threads: int = 1
     selection: Selection = Selection()
     incremental: bool = True
+    #: Run again what succeeded with another version of the code.
+    rerun_on_code_change: bool = False
     num_retries: int = 0
     retry_backoff: float = DEFAULT_RETRY_BACKOFF
     timeout: float | None = None
@@ -49,6 +67,8 @@ class RunRequest:
     grace: float = DEFAULT_GRACE
     start_method: str = "cold"
     log_level: str = "INFO"
+    #: None for an experiment that is a function.
+    notebook: NotebookRequest | None = None
     #: The command as typed, for the run's record.
     command: tuple[str, ...] = ()
 

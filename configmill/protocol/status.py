@@ -5,11 +5,16 @@ from __future__ import annotations
 PENDING = "pending"
 RUNNING = "running"
 SUCCEEDED = "succeeded"
+#: A notebook that ran to its end with `--allow_errors`, some of its cells having raised.
+SUCCEEDED_WITH_ERRORS = "succeeded with errors"
 FAILED = "failed"
 INTERRUPTED = "interrupted"
 
 #: Every status that `status.json` can hold.
-STATUSES = (PENDING, RUNNING, SUCCEEDED, FAILED, INTERRUPTED)
+STATUSES = (PENDING, RUNNING, SUCCEEDED, SUCCEEDED_WITH_ERRORS, FAILED, INTERRUPTED)
+
+#: Those of an experiment that is done.
+SUCCESSES = (SUCCEEDED, SUCCEEDED_WITH_ERRORS)
 
 CODE_ERROR = "code_error"
 OOM_GPU = "oom_gpu"

@@ -20,6 +20,15 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class CellErrors:
+    """A notebook that ran to its end with errors; `error` names the cells."""
+
+    index: int
+    digest: str
+    error: str
+
+
+@dataclass(frozen=True)
 class Summary:
     """Counts are of configs in the list; `seconds` is the run's wall time."""
 
@@ -34,6 +43,12 @@ class Summary:
     #: Selected, but not started before the run ended (Ctrl-C, --abort_on_error).
     not_started: int
     seconds: float
+    #: Of `succeeded`: those that ran to their end although some of their cells raised.
+    succeeded_with_errors: tuple[CellErrors, ...] = ()
+    #: Of `skipped`: those whose result another version of the code made.
+    skipped_of_other_version: int = 0
+    #: The files that changed since, by their paths within the project.
+    changed_code: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
     #: Keys that no successful experiment of this run read.
     unread_keys: tuple[str, ...] = ()

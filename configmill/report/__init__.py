@@ -5,4 +5,5 @@ live.py        the live table, where there is a terminal
 tables.py      results, status and failures
 lines.py       events as lines of text
 durations.py   seconds for the eye
+index_page.py  report/index.html: failures, plots, a row per config (index_data.py, index_failures.py, assets/index*)
 """

@@ -14,11 +14,16 @@ def planned_line(event: Planned) -> str:
 
 
 def finished_lines(event: Finished) -> list[str]:
-    """One line for a success; for a failure what, where and which log, and whether it is tried again."""
+    """One line for a success; for a failure what, where and which log, and whether it is tried again.
+
+    For a notebook that ran to its end with errors: which cells, and the log.
+    """
     outcome = event.outcome
     head = f"result_{event.index} {outcome.status} in {duration(outcome.seconds)}"
     if outcome.status == status.SUCCEEDED:
         return [head]
+    if outcome.succeeded:
+        return [f"{head}: {outcome.error}", f"    log  {outcome.log}"]
     again = "" if event.retry_in is None else f"; next attempt in {event.retry_in:g} s"
     head = f"result_{event.index} {outcome.status.upper()} after {duration(outcome.seconds)}{again}"
     lines = [f"{head}: {outcome.failure_class}: {outcome.error}"]

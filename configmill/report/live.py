@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -12,13 +13,20 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from configmill.files import read_json_of_experiment
 from configmill.protocol import status
 from configmill.protocol.events import Event, Finished, Note, Planned, Started, Stopping
+from configmill.protocol.layout import CampaignDir
 from configmill.report.durations import duration
 from configmill.report.lines import finished_lines, notice_line, planned_line
 
 MAX_RUNNING_SHOWN = 8
-_STYLES = {status.SUCCEEDED: "green", status.FAILED: "bold red", status.INTERRUPTED: "yellow"}
+_STYLES = {
+    status.SUCCEEDED: "green",
+    status.SUCCEEDED_WITH_ERRORS: "yellow",
+    status.FAILED: "bold red",
+    status.INTERRUPTED: "yellow",
+}
 
 
 class LiveReporter:
@@ -31,7 +39,8 @@ class LiveReporter:
         self._done: dict[str, int] = {}
         self._seconds_of_ended = 0.0
         self._num_ended = 0
-        self._running: dict[int, tuple[int, float]] = {}
+        self._running: dict[int, _Running] = {}
+        self._directory = CampaignDir("")
         self._live = Live(console=self._console, get_renderable=self._draw, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Self:
@@ -44,11 +53,13 @@ class LiveReporter:
         """Take the event in; print what should stay on the screen."""
         if isinstance(event, Planned):
             self._to_run, self._skipped, self._width = event.to_run, event.skipped, event.num_threads
+            self._directory = CampaignDir(event.dst_dir)
             self._print(planned_line(event))
             # Not earlier: until the plan stands there may be a question to answer, or an error to read.
             self._live.start()
         elif isinstance(event, Started):
-            self._running[event.index] = (event.attempt, time.monotonic())
+            status_file = self._directory.experiment(event.digest).status
+            self._running[event.index] = _Running(event.attempt, time.monotonic(), status_file)
         elif isinstance(event, Finished):
             self._finish(event)
         elif isinstance(event, Stopping | Note):
@@ -74,7 +85,7 @@ class LiveReporter:
         waiting = max(0, self._to_run - over - len(self._running))
         table = Table(box=None, pad_edge=False, padding=(0, 2))
         cells = (
-            ("done", str(self._done.get(status.SUCCEEDED, 0)), _STYLES[status.SUCCEEDED]),
+            ("done", str(sum(self._done.get(word, 0) for word in status.SUCCESSES)), _STYLES[status.SUCCEEDED]),
             ("running", str(len(self._running)), "cyan"),
             ("failed", str(failed), _STYLES[status.FAILED] if failed else "dim"),
             ("waiting", str(waiting), ""),
@@ -94,20 +105,34 @@ class LiveReporter:
             return "?"
         mean = self._seconds_of_ended / self._num_ended
         now = time.monotonic()
-        rest = sum(max(0.0, mean - (now - since)) for _, since in self._running.values()) + mean * waiting
+        rest = sum(max(0.0, mean - (now - running.since)) for running in self._running.values()) + mean * waiting
         return duration(rest / max(1, min(self._width, waiting + len(self._running))))
 
     def _running_lines(self) -> list[Text]:
-        now = time.monotonic()
-        oldest_first = sorted(self._running.items(), key=lambda item: item[1][1])
+        oldest_first = sorted(self._running.items(), key=lambda item: item[1].since)
         lines = [
-            Text(
-                f"  result_{index}  {duration(now - since)}{f'  attempt {attempt}' if attempt > 1 else ''}", style="dim"
-            )
-            for index, (attempt, since) in oldest_first[:MAX_RUNNING_SHOWN]
+            Text(f"  result_{index}  {running}", style="dim") for index, running in oldest_first[:MAX_RUNNING_SHOWN]
         ]
         more = len(self._running) - MAX_RUNNING_SHOWN
         return [*lines, Text(f"  ... and {more} more", style="dim")] if more > 0 else lines
+
+
+@dataclass(frozen=True)
+class _Running:
+    """An attempt under way, since a moment of the monotonic clock; its status file says how far a notebook is."""
+
+    attempt: int
+    since: float
+    status_file: str
+
+    def __str__(self) -> str:
+        parts = [duration(time.monotonic() - self.since)]
+        if self.attempt > 1:
+            parts.append(f"attempt {self.attempt}")
+        view = read_json_of_experiment(self.status_file) or {}
+        if view.get("attempt") == self.attempt and "cell" in view:
+            parts.append(f"cell {view['cell']} of {view['cells']}")
+        return "  ".join(parts)
 
 
 def _bar(over: int, total: int) -> ProgressBar:

@@ -16,8 +16,10 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TextIO
 
-from configmill.plan.decide import Decision
+from configmill.plan.code_changes import named
+from configmill.plan.decide import Decision, changed_files, other_version
 from configmill.protocol.events import Event, Finished, Planned, Started
+from configmill.protocol.layout import CampaignDir
 from configmill.protocol.request import RunRequest
 from configmill.protocol.summary import Summary
 from configmill.report.durations import duration
@@ -74,17 +76,25 @@ def print_summary(summary: Summary, out: TextIO) -> None:
     if len(summary.failures) > MAX_FAILURES_SHOWN:
         more = len(summary.failures) - MAX_FAILURES_SHOWN
         print(f"... and {more} more: configmill failures {shlex.quote(summary.dst_dir)}", file=out)
+    for notebook in summary.succeeded_with_errors[:MAX_FAILURES_SHOWN]:
+        print(f"result_{notebook.index} succeeded with errors: {notebook.error}", file=out)
     if summary.unread_keys:
         print(f"note: no experiment read {', '.join(summary.unread_keys[:10])}: is a name misspelt?", file=out)
+    if summary.skipped_of_other_version:
+        print(_other_version_note(summary.skipped_of_other_version, summary.changed_code), file=out)
     print(f"{_counts(summary)} in {duration(summary.seconds)}", file=out)
-    print(f"results: {os.path.join(summary.dst_dir, 'results.csv')}", file=out)
+    directory = CampaignDir(summary.dst_dir)
+    print(f"results: {directory.results_csv}", file=out)
+    if os.path.exists(directory.index_html):
+        print(f"report:  {directory.index_html}", file=out)
     if summary.exit_code not in (0, 2):
         print("The same command goes on with what has not succeeded.", file=out)
 
 
 def _counts(summary: Summary) -> str:
+    with_errors = len(summary.succeeded_with_errors)
     counts = [
-        f"{summary.succeeded} succeeded",
+        f"{summary.succeeded} succeeded" + (f" ({with_errors} with errors)" if with_errors else ""),
         f"{summary.failed} failed",
         f"{summary.skipped} skipped (succeeded before)",
     ]
@@ -95,10 +105,21 @@ def _counts(summary: Summary) -> str:
     return f"{summary.selected} of {summary.total} configs: " + ", ".join(counts)
 
 
+def _other_version_note(number: int, changed: Sequence[str]) -> str:
+    results = "1 of the skipped results was" if number == 1 else f"{number} of the skipped results were"
+    return (
+        f"note: {results} made by another version of the code (changed since: {named(changed)}); "
+        f"--rerun_on_code_change runs {'it' if number == 1 else 'them'} again."
+    )
+
+
 def print_dry_run(request: RunRequest, decisions: Sequence[Decision], out: TextIO) -> None:
     """Print what a run would do with each config, and why."""
     for decision in decisions:
         print(f"result_{decision.index}  {decision.digest}  {decision.why}", file=out)
+    skipped = other_version(decisions)
+    if skipped:
+        print(f"\n{_other_version_note(len(skipped), changed_files(skipped))}", file=out)
     runs = sum(decision.runs for decision in decisions)
     print(f"\nA dry run: {runs} would run, {len(decisions) - runs} would be skipped; nothing was touched.", file=out)
     if request.clean_dst_dir and os.path.isdir(request.dst_dir):

@@ -12,12 +12,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from configmill.child.notebook.executed import finish_saved
 from configmill.child.record import make_record, write_end
 from configmill.config import Config
 from configmill.config.encoding import encode
 from configmill.files import read_json, read_json_of_experiment, remove_if_there, write_atomic, write_json
 from configmill.protocol import status
-from configmill.protocol.layout import ExperimentDir
+from configmill.protocol.layout import CampaignDir, ExperimentDir, is_notebook
 from configmill.protocol.outcome import Outcome
 from configmill.protocol.report import Report
 
@@ -43,10 +44,11 @@ def read_state(directory: ExperimentDir, *, in_use: bool) -> State:
     if record is not None and record.get("status") not in status.STATUSES:
         record = None
     if is_done(directory):
-        return State(status.SUCCEEDED, attempts, record)
+        with_errors = record is not None and record["status"] == status.SUCCEEDED_WITH_ERRORS
+        return State(status.SUCCEEDED_WITH_ERRORS if with_errors else status.SUCCEEDED, attempts, record)
     if attempts == 0:
         return State(status.PENDING, 0, None)
-    if record is not None and record["status"] != status.SUCCEEDED:
+    if record is not None and record["status"] not in status.SUCCESSES:
         return State(record["status"], attempts, record)
     # No record yet, or one whose success was never sealed: somebody is at it, or died at it.
     return State(status.RUNNING if in_use else status.INTERRUPTED, attempts, record)
@@ -62,19 +64,19 @@ def last_attempt(directory: ExperimentDir) -> int:
     return max((int(stem) for stem in stems if stem.isdigit()), default=0)
 
 
-def begin_attempt(directory: ExperimentDir, config: Config) -> int:
+def begin_attempt(directory: ExperimentDir, config: Config, target: str) -> int:
     """Prepare the directory for the next attempt and return its number.
 
     The success marker goes first, so that a crash from here on can't be taken for a success. What an attempt before
-    returned and logged moves to `attempts/<n-1>/`; checkpoints stay, unless that attempt succeeded: what runs again
-    after a success is to start afresh.
+    returned, logged and showed moves to `attempts/<n-1>/`; checkpoints stay, unless that attempt succeeded: what runs
+    again after a success is to start afresh.
     """
     os.makedirs(directory.attempts, exist_ok=True)
     previous = last_attempt(directory)
     succeeded_before = is_done(directory)
     remove_if_there(directory.success)
     if previous:
-        _archive(directory, previous, with_checkpoints=succeeded_before)
+        _archive(directory, previous, target, with_checkpoints=succeeded_before)
     os.makedirs(directory.checkpoints, exist_ok=True)
     write_json(directory.config_json, encode(config))
     write_atomic(directory.config_txt, config.to_text() + "\n")
@@ -84,8 +86,11 @@ def begin_attempt(directory: ExperimentDir, config: Config) -> int:
     return number
 
 
-def _archive(directory: ExperimentDir, attempt: int, *, with_checkpoints: bool) -> None:
+def _archive(directory: ExperimentDir, attempt: int, target: str, *, with_checkpoints: bool) -> None:
     paths = [directory.result, directory.metrics, *([directory.checkpoints] if with_checkpoints else [])]
+    if is_notebook(target):
+        paths.append(directory.notebook(target))
+        remove_if_there(directory.page(target))  # its links lead from here; the notebook has all that it shows
     for path in paths:
         if os.path.exists(path):
             os.makedirs(directory.archive(attempt), exist_ok=True)
@@ -104,7 +109,7 @@ def seal_success(directory: ExperimentDir, attempt: int) -> None:
 
 
 def record_missing_end(
-    directory: ExperimentDir, attempt: int, report: Report, *, run: str, index: int | None
+    directory: ExperimentDir, attempt: int, report: Report, *, run: str, index: int | None, target: str
 ) -> Outcome:
     """Write the record of an attempt whose minder could not: it was killed, or never started."""
     record = make_record(
@@ -115,6 +120,8 @@ def record_missing_end(
         ended=time.time(),
         report=report,
     )
+    if is_notebook(target):
+        finish_saved(directory.notebook(target), record)
     write_end(directory, record)
     return Outcome.from_record(record, directory.log(attempt))
 
@@ -126,7 +133,18 @@ def _last_change(path: str) -> float:
         return time.time()
 
 
-def interrupt_unfinished(directories: Iterable[ExperimentDir], run: str) -> None:
+def unfinished_experiments(campaign: CampaignDir) -> list[ExperimentDir]:
+    """The experiments whose last attempt has no record: it runs, or nobody was left to write one."""
+    names = os.listdir(campaign.experiments) if os.path.isdir(campaign.experiments) else []
+    directories = [campaign.experiment(name) for name in sorted(names)]
+    return [
+        directory
+        for directory in directories
+        if (attempt := last_attempt(directory)) and not os.path.exists(directory.record(attempt))
+    ]
+
+
+def interrupt_unfinished(directories: Iterable[ExperimentDir], run: str, target: str) -> None:
     """Write the record of each last attempt that has none: its manager and its minder were killed together.
 
     Only under the campaign's lock, when nothing runs.
@@ -137,7 +155,7 @@ def interrupt_unfinished(directories: Iterable[ExperimentDir], run: str) -> None
             index = (read_json_of_experiment(directory.status) or {}).get("index")
             why = "its manager and the process that minded it were both killed"
             report = Report(status.INTERRUPTED, failure_class=status.LOST, message=why)
-            record_missing_end(directory, attempt, report, run=run, index=index)
+            record_missing_end(directory, attempt, report, run=run, index=index, target=target)
 
 
 def running_pid(directory: ExperimentDir) -> int | None:

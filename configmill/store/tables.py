@@ -16,7 +16,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from configmill.config.encoding import canonical_json
+from configmill.config.encoding import canonical_json, leaves
 from configmill.files import read_json, read_json_of_experiment, write_atomic
 from configmill.protocol import status
 from configmill.protocol.layout import CampaignDir
@@ -41,9 +41,9 @@ class Row:
         self.attempts = state.attempts
         self.record = state.record or {}
         self.config = config if config is not None else read_json_of_experiment(self.dir.config_json)
-        succeeded = self.status == status.SUCCEEDED
+        succeeded = self.status in status.SUCCESSES
         self.result: dict[str, Any] = (read_json_of_experiment(self.dir.result) or {}) if succeeded else {}
-        self.flat_config = dict(_leaves(self.config or {}))
+        self.flat_config = dict(leaves(self.config or {}))
 
 
 def result_rows(
@@ -62,11 +62,22 @@ def latest_rows(directory: CampaignDir) -> list[Row]:
 
     The command's record has the list, and those configs that have no directory yet.
     """
-    for name in sorted((n for n in os.listdir(directory.runs) if n.endswith(".json")), reverse=True):
-        run = read_json(os.path.join(directory.runs, name))
+    for name in _runs(directory):
+        run = read_json(directory.run_file(name, ".json"))
         if isinstance(run, dict) and run.get("experiments"):
             return result_rows(directory, run["experiments"], _Pending(run.get("pending") or {}))
     return []
+
+
+def last_run(directory: CampaignDir) -> str:
+    """The name of the last command that ran in the campaign."""
+    return next(iter(_runs(directory)), "")
+
+
+def _runs(directory: CampaignDir) -> list[str]:
+    """The names of the commands that ran, the last one first."""
+    names = (name.removesuffix(".json") for name in os.listdir(directory.runs) if name.endswith(".json"))
+    return sorted((name for name in names if not name.endswith(".configs")), reverse=True)
 
 
 class _Pending:
@@ -94,12 +105,12 @@ def varying_keys(rows: Iterable[Row]) -> list[str]:
 def to_records(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """The rows as dicts of one set of columns: the fixed ones, what varies, the metrics. Missing values are None."""
     keys = {key: f"config.{key}" if key in COLUMNS else key for key in varying_keys(rows)}
-    metrics = list(dict.fromkeys(name for row in rows for name, _ in _leaves(row.result)))
+    metrics = list(dict.fromkeys(name for row in rows for name, _ in leaves(row.result)))
     taken = {*COLUMNS, *keys.values()}
     named = {metric: f"result.{metric}" if metric in taken else metric for metric in metrics}
     records = []
     for row in rows:
-        result = dict(_leaves(row.result))
+        result = dict(leaves(row.result))
         fixed = (row.index, row.digest, row.status, row.attempts, row.record.get("seconds"))
         record: dict[str, Any] = dict(zip(COLUMNS, fixed, strict=True))
         record |= {column: _for_table(row.flat_config.get(key)) for key, column in keys.items()}
@@ -138,15 +149,6 @@ def _write_csv(path: str, columns: Sequence[str], records: Iterable[dict[str, An
 
 def _cell(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
-
-
-def _leaves(value: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """The leaves of nested JSON with dotted keys; an encoded value ({"__type__": ...}) is a leaf."""
-    for key, item in value.items():
-        if isinstance(item, dict) and item and "__type__" not in item:
-            yield from _leaves(item, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", item
 
 
 def _for_table(value: Any) -> Any:

@@ -58,8 +58,8 @@ RECORD = (
     "host", "pid", "exit_code", "signal", "start_method", "gpus", "peak_rss_bytes", "cpu_seconds", "code_hash",
     "resumed_from", "log",
 )  # fmt: skip
-#: What records hold besides; the format's version, and what the tables and the summary need.
-RECORD_ALSO = {"version", "index", "unread_keys"}
+#: What records hold besides; the format's version, and what the tables, the summary and the next command need.
+RECORD_ALSO = {"version", "index", "unread_keys", "code", "cell_errors"}
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_the_folder_holds_nothing_else(campaign: Project) -> None:
     """In dst_dir lies what the design names, and nothing half-written."""
     names = {re.sub(r"\d+", "<n>", path.name) for path in campaign.out.iterdir()}
     assert names - {".lock"} == {
-        "campaign.json", "runs", "experiments", "results.csv", "failed_experiments.csv", "result_<n>",
+        "campaign.json", "runs", "experiments", "results.csv", "failed_experiments.csv", "result_<n>", "report",
     }  # fmt: skip
     inside = {
         re.sub(r"\d+", "<n>", str(path.relative_to(experiment)))
@@ -274,9 +274,9 @@ def test_what_ran_is_written_before_the_start(squares: Project) -> None:
 
 @pytest.mark.parametrize(("index", "status"), [(0, "succeeded"), (1, "failed")])
 def test_record_of_an_attempt(campaign: Project, index: int, status: str) -> None:
-    """A record has exactly the fields that the design names (and three of its own), each filled in."""
+    """A record has exactly the fields that the design names (and some of its own), each filled in."""
     record = campaign.json(index, "attempts/1.json")
-    assert set(record) - RECORD_ALSO == set(RECORD)
+    assert set(record) == {*RECORD, *RECORD_ALSO}
     run = run_file(campaign)["run"]
     expected = {
         "run": run, "attempt": 1, "status": status, "host": socket.gethostname(), "signal": None,
@@ -288,6 +288,8 @@ def test_record_of_an_attempt(campaign: Project, index: int, status: str) -> Non
     assert 0 < record["cpu_seconds"] < 60 and 1_000_000 < record["peak_rss_bytes"] < 10_000_000_000
     assert record["pid"] > 1
     assert re.fullmatch(r"[0-9a-f]{16}", record["code_hash"])
+    assert record["code"].keys() == {"experiment.py"}
+    assert re.fullmatch(r"[0-9a-f]{16}", record["code"]["experiment.py"])
 
 
 def test_record_of_a_failure(campaign: Project) -> None:

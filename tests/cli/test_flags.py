@@ -13,9 +13,9 @@ from tests.conftest import Project
 #: Every option that there is.
 OPTIONS = (
     "--experiment_builder", "--config_builder", "--dst_dir", "--set", "--index", "--indices", "--start_from_index",
-    "--incremental", "--no_incremental", "--num_threads", "--num_retries", "--retry_backoff", "--timeout",
-    "--abort_on_error", "--skip_on_error", "--grace", "--start_method", "--clean_dst_dir", "--no_confirm",
-    "--dry_run", "--log_level", "--json",
+    "--incremental", "--no_incremental", "--rerun_on_code_change", "--num_threads", "--num_retries", "--retry_backoff",
+    "--timeout", "--abort_on_error", "--skip_on_error", "--grace", "--start_method", "--clean_dst_dir",
+    "--no_confirm", "--dry_run", "--log_level", "--json",
 )  # fmt: skip
 #: Options that don't exist before their capability does.
 NOT_YET = ("--num_gpus", "--gpus", "--ledger_url")
@@ -32,8 +32,9 @@ def request_of(project: Project) -> dict:
 def test_underscores_and_hyphens_mean_the_same(squares: Project) -> None:
     """Each option that takes a value or is a switch makes the same request with `_` as with `-`."""
     options = [
-        "--start_from_index", "1", "--no_incremental", "--num_threads", "2", "--num_retries", "1",
-        "--retry_backoff", "0.5", "--timeout", "50", "--abort_on_error", "--grace", "1.5", "--start_method", "cold",
+        "--start_from_index", "1", "--no_incremental", "--rerun_on_code_change", "--num_threads", "2",
+        "--num_retries", "1", "--retry_backoff", "0.5", "--timeout", "50", "--abort_on_error", "--grace", "1.5",
+        "--start_method", "cold",
         "--clean_dst_dir", "--no_confirm", "--log_level", "WARNING", "--set", "name=with-hyphen_and_underscore",
     ]  # fmt: skip
     argv = squares.command(*options)
@@ -116,9 +117,9 @@ def test_help_of_the_umbrella_command(project: Project) -> None:
     """It names its subcommands, each with an example, and only those that are there."""
     done = project.configmill("-h")
     assert (done.code, done.err) == (0, "")
-    for what in ("results", "status", "failures"):
+    for what in ("results", "status", "failures", "report", "compare"):
         assert f"configmill {what} " in done.out
-    for what in ("explain", "compare", "reindex", "simulate"):
+    for what in ("explain", "reindex", "simulate"):
         assert what not in done.out
 
 

@@ -1,0 +1,93 @@
+"""Whether there is a notebook to run, and a kernel to run it in, found out before anything is created.
+
+notebook = resolve_notebook("notebooks/forecasting.ipynb", project_dir, kernel_name=None)
+notebook.target, notebook.kernel_name   ->  "notebooks/forecasting.ipynb", "python3"
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+from configmill.config.nearest import nearest_sentence
+from configmill.errors import UsageError
+from configmill.protocol.layout import NOTEBOOK_SUFFIX
+
+DEFAULT_KERNEL = "python3"
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """`target` is its path, relative to the project where it is inside of it: a moved project keeps its results."""
+
+    target: str
+    kernel_name: str
+
+
+def resolve_notebook(path: str, project_dir: str, kernel_name: str | None) -> Notebook:
+    """The notebook at `path` and the kernel it runs in. Raises UsageError where there is none that can be used."""
+    absolute = os.path.normpath(os.path.join(project_dir, path))
+    content = _read(path, absolute)
+    own = content["metadata"].get("kernelspec", {}).get("name")
+    return Notebook(_target(absolute, project_dir), _existing_kernel(path, kernel_name, own))
+
+
+def _target(absolute: str, project_dir: str) -> str:
+    inside = absolute.startswith(os.path.join(project_dir, ""))
+    return os.path.relpath(absolute, project_dir) if inside else absolute
+
+
+def _read(given: str, path: str) -> Any:
+    """The notebook, in the format's version 4."""
+    if not given.endswith(NOTEBOOK_SUFFIX):
+        raise UsageError(f"--notebook {given!r} is no notebook: its name doesn't end in {NOTEBOOK_SUFFIX}. Give one.")
+    if not os.path.isfile(path):
+        what = "is a directory" if os.path.isdir(path) else "doesn't exist"
+        raise UsageError(f"--notebook {given!r} {what}. {_like_it(given, path)}")
+    import nbformat  # 0.1 s, which a misspelt path need not pay
+
+    try:
+        with warnings.catch_warnings(), open(path, encoding="utf-8") as file:
+            warnings.simplefilter("ignore")  # of cells without an id, which run as well
+            notebook = nbformat.reads(file.read(), as_version=4)
+            nbformat.validate(notebook)
+    except OSError as error:
+        raise UsageError(f"--notebook {given!r} can't be read: {error.strerror}. Give one that can.") from error
+    except Exception as error:  # nbformat raises whatever it stumbles over
+        reason = str(error).strip().partition("\n")[0][:200]
+        raise UsageError(
+            f"--notebook {given!r} is no valid notebook ({reason}). Open it in Jupyter and save it again, or mend it."
+        ) from error
+    return notebook
+
+
+def _like_it(given: str, path: str) -> str:
+    folder = os.path.dirname(path)
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    beside = [os.path.join(os.path.dirname(given), name) for name in names if name.endswith(NOTEBOOK_SUFFIX)]
+    return nearest_sentence(given, sorted(beside)) if beside else "Give a notebook's path, from the current directory."
+
+
+def _existing_kernel(path: str, given: str | None, own: str | None) -> str:
+    """The name of the kernel: the one asked for, else the notebook's own, else Python's."""
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    name = given or own or DEFAULT_KERNEL
+    asked = f"--kernel_name {name!r}" if given else f"The kernel {name!r}, which --notebook {path!r} asks for,"
+    specs = KernelSpecManager()
+    try:
+        program = specs.get_kernel_spec(name).argv[0]
+    except NoSuchKernel:
+        known = sorted(specs.find_kernel_specs())
+        raise UsageError(
+            f"{asked} is not installed. {nearest_sentence(name, known)} Or install it (jupyter kernelspec list shows "
+            "what there is)."
+        ) from None
+    if shutil.which(program) is None:
+        raise UsageError(
+            f"{asked} can't be started: its program {program!r} is gone. Install it again, or give another."
+        )
+    return name
