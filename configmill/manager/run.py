@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from configmill.config import ConfigList
 from configmill.config.saved import save_configs
@@ -18,15 +17,14 @@ from configmill.launch.cold import ColdLauncher
 from configmill.manager.campaign_run import CampaignRun
 from configmill.manager.run_record import RunRecord
 from configmill.manager.signals import SignalListener
+from configmill.manager.summarise import other_version_facts, summarise
 from configmill.plan.code_changes import named
-from configmill.plan.decide import Decision, changed_files, decide, other_version
+from configmill.plan.decide import Decision, changed_files, decide
 from configmill.plan.plan import Plan, make_plan
-from configmill.protocol import status
 from configmill.protocol.events import Event, Note, Planned
 from configmill.protocol.layout import CampaignDir
-from configmill.protocol.outcome import Outcome
 from configmill.protocol.request import RunRequest
-from configmill.protocol.summary import CellErrors, Failure, Summary
+from configmill.protocol.summary import Summary
 from configmill.store.campaign import open_campaign
 from configmill.store.experiments import interrupt_unfinished, unfinished_experiments
 from configmill.store.lock import is_in_use
@@ -63,19 +61,7 @@ def run(
         links_changed = campaign.update_links(plan.digests)
         campaign_run = CampaignRun(request, record, plan, to_run, campaign, launcher, on_event)
         with SignalListener(campaign_run.on_signal):
-            skipped = len(decisions) - len(to_run)
-            campaign_run.emit(
-                Planned(
-                    directory.path,
-                    len(plan.configs),
-                    len(to_run),
-                    skipped,
-                    request.num_threads,
-                    _shown_keys(request, plan),
-                )
-            )
-            for note in (*plan.warnings, *_reruns(decisions)):
-                campaign_run.emit(Note(note))
+            _announce(campaign_run, request, plan, decisions)
             unfinished = [directory.experiment(plan.digests[index]) for index in to_run]
             if campaign.previous_died:  # what this command doesn't select is put in order as well
                 unfinished = unfinished_experiments(directory)
@@ -90,10 +76,27 @@ def run(
             warnings = conclude(directory, bool(changed))
             if campaign_run.error is not None:
                 raise campaign_run.error
-            summary = _summarise(record.run, request, plan, decisions, campaign_run, time.monotonic() - began)
-            summary = replace(summary, warnings=(*summary.warnings, *warnings))
+            seconds = time.monotonic() - began
+            summary = summarise(record.run, request, plan, decisions, campaign_run, seconds, warnings)
             record.close(summary)
     return summary
+
+
+def _announce(campaign_run: CampaignRun, request: RunRequest, plan: Plan, decisions: Sequence[Decision]) -> None:
+    """Tell what is about to happen, and what the user should know of it."""
+    to_run = sum(decision.runs for decision in decisions)
+    published = request.notebook is not None and request.notebook.publish
+    planned = Planned(
+        dst_dir=request.dst_dir,
+        total=len(plan.configs),
+        to_run=to_run,
+        skipped=len(decisions) - to_run,
+        num_threads=request.num_threads,
+        varying=tuple(plan.configs.varying_keys()) if published else (),
+    )
+    campaign_run.emit(planned)
+    for note in (*plan.warnings, *_reruns(decisions)):
+        campaign_run.emit(Note(note))
 
 
 def dry_run(request: RunRequest, configs: ConfigList | None = None) -> tuple[Summary, list[Decision]]:
@@ -115,7 +118,7 @@ def dry_run(request: RunRequest, configs: ConfigList | None = None) -> tuple[Sum
         seconds=0.0,
         warnings=tuple(plan.warnings),
         dry_run=True,
-        **_other_version(decisions),
+        **other_version_facts(decisions),
     )
     return summary, decisions
 
@@ -126,77 +129,8 @@ def _reruns(decisions: Sequence[Decision]) -> list[str]:
     return [f"{len(again)} run again: {named(changed_files(again))} changed since they succeeded"] if again else []
 
 
-def _other_version(decisions: Sequence[Decision]) -> dict[str, Any]:
-    """What the summary says of skipped results that another version of the code made."""
-    skipped = other_version(decisions)
-    return {"skipped_of_other_version": len(skipped), "changed_code": tuple(changed_files(skipped))}
-
-
-def _shown_keys(request: RunRequest, plan: Plan) -> tuple[str, ...]:
-    published = request.notebook is not None and request.notebook.publish
-    return tuple(plan.configs.varying_keys()) if published else ()
-
-
 def _save_given(directory: CampaignDir, run: str, configs: ConfigList) -> str:
     """Save configs that were given as objects, and return the string of the builder that makes them again."""
     path = directory.run_file(run, ".configs.json")
     save_configs(path, configs)
     return f"configmill.config.saved.load_configs({path!r})"
-
-
-def _summarise(
-    run: str, request: RunRequest, plan: Plan, decisions: Sequence[Decision], done: CampaignRun, seconds: float
-) -> Summary:
-    outcomes = done.outcomes
-    by_status = [outcome.status for outcome in outcomes.values()]
-    failures = sorted(
-        (_failure(index, plan, outcome) for index, outcome in outcomes.items() if outcome.status == status.FAILED),
-        key=lambda failure: failure.index,
-    )
-    num_to_run = sum(decision.runs for decision in decisions)
-    return Summary(
-        run=run,
-        dst_dir=request.dst_dir,
-        total=len(plan.configs),
-        selected=len(plan.selected),
-        succeeded=sum(word in status.SUCCESSES for word in by_status),
-        succeeded_with_errors=tuple(
-            CellErrors(index, plan.digests[index], outcome.error or "")
-            for index, outcome in sorted(outcomes.items())
-            if outcome.status == status.SUCCEEDED_WITH_ERRORS
-        ),
-        skipped=len(decisions) - num_to_run,
-        failed=by_status.count(status.FAILED),
-        interrupted=by_status.count(status.INTERRUPTED),
-        not_started=num_to_run - len(outcomes),
-        seconds=round(seconds, 3),
-        failures=tuple(failures),
-        unread_keys=_unread_keys(plan, outcomes),
-        warnings=tuple(plan.warnings),
-        signal=done.signal,
-        **_other_version(decisions),
-    )
-
-
-def _failure(index: int, plan: Plan, outcome: Outcome) -> Failure:
-    return Failure(
-        index=index,
-        digest=plan.digests[index],
-        failure_class=outcome.failure_class or "",
-        error=outcome.error or "",
-        where=outcome.where,
-        log=outcome.log,
-        attempts=outcome.attempt,
-    )
-
-
-def _unread_keys(plan: Plan, outcomes: dict[int, Outcome]) -> tuple[str, ...]:
-    """The keys that successful experiments had and none of them read: most often a misspelling."""
-    successes = {index: set(outcome.unread_keys) for index, outcome in outcomes.items() if outcome.succeeded}
-    candidates = set().union(*successes.values())
-    for index, unread in successes.items():
-        if not candidates:
-            break
-        config = plan.config(index)
-        candidates -= {key for key in candidates if key in config and key not in unread}
-    return tuple(sorted(candidates))

@@ -10,7 +10,7 @@ Everything is made of the campaign's files, so that it can be made again at any 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from configmill.child.notebook.executed import KEY
@@ -19,6 +19,9 @@ from configmill.files import read_json_of_experiment, write_atomic
 from configmill.protocol.layout import CampaignDir, ExperimentDir, notebook_name
 from configmill.report.index_page import PLOTLY_NAME, Page, copy_plotly, write_index
 from configmill.store.tables import Row, latest_rows
+
+#: A page takes a good part of a second.
+_MANY_PAGES = 5
 
 
 class NotebookPages:
@@ -52,11 +55,9 @@ class NotebookPages:
             why = str(error) if isinstance(error, PageError) else repr(error)
             self._problems[index] = f"the page of result_{index} can't be made: {why} The notebook is {notebook!r}."
 
-    def make_missing(self, rows: Sequence[Row]) -> None:
-        """Make every page that is missing, or older than its notebook."""
-        for row in rows:
-            if _is_out_of_date(row.dir.page(self._target), row.dir.notebook(self._target)):
-                self.make(row.index, row.digest)
+    def missing(self, rows: Sequence[Row]) -> list[Row]:
+        """Those whose page is missing, or older than its notebook."""
+        return [row for row in rows if _is_out_of_date(row.dir.page(self._target), row.dir.notebook(self._target))]
 
     def links(self, rows: Sequence[Row]) -> dict[str, Page]:
         """The pages that there are, by digest, as the index links to them."""
@@ -114,10 +115,18 @@ class NotebookPages:
         return self._runs[name]
 
 
-def write_report(directory: CampaignDir, pages: NotebookPages | None, *, make_missing: bool = True) -> list[str]:
+def write_report(
+    directory: CampaignDir,
+    pages: NotebookPages | None,
+    *,
+    make_missing: bool = True,
+    say: Callable[[str], None] = lambda text: None,
+    hurry: Callable[[], bool] = lambda: False,
+) -> list[str]:
     """Make the pages that are missing and the index; returns a sentence for each thing that could not be made.
 
-    `pages` is None for a campaign whose target is a function.
+    `pages` is None for a campaign whose target is a function. `say` is told what takes long; `hurry` asks to leave the
+    other pages.
     """
     warnings = []
     rows = latest_rows(directory)
@@ -125,8 +134,12 @@ def write_report(directory: CampaignDir, pages: NotebookPages | None, *, make_mi
     try:
         os.makedirs(directory.report, exist_ok=True)
         if pages is not None:
-            if make_missing:
-                pages.make_missing(rows)
+            missing = pages.missing(rows) if make_missing else []
+            if len(missing) > _MANY_PAGES:
+                say(f"making {len(missing)} pages of notebooks that have none yet")
+            for row in missing:
+                if not hurry():
+                    pages.make(row.index, row.digest)
             links = pages.links(rows)
         write_index(directory, rows, links)
     except OSError as error:

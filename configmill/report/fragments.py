@@ -47,7 +47,7 @@ _LOADING = {
     "td": ("background",),
 }  # fmt: skip
 _HOST = re.compile(r"(?:https?:)?//([\w.-]+)", re.IGNORECASE)
-_CSS_LOAD = re.compile(r"@import[^;]*;|url\(\s*['\"]?\s*(?:https?:)?//[^)]*\)", re.IGNORECASE)
+_CSS_LOAD = re.compile(r"@import[^;]*(?:;|$)|(?:url|image-set)\(\s*['\"]?\s*(?:https?:)?//[^)]*\)", re.IGNORECASE)
 #: In a script, an address that isn't the name of an XML namespace. A library has many that it never loads.
 _SCRIPT_LOAD = re.compile(r"https?://(?!www\.w3\.org)([\w.-]+)")
 _LIBRARY_LENGTH = 100_000

@@ -13,11 +13,15 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from configmill.protocol.events import Event, Finished, Note, Planned, Started, Stopping
 from configmill.protocol.layout import CampaignDir
 from configmill.protocol.request import RunRequest
-from configmill.report.campaign_report import NotebookPages, write_report
+
+# What makes the report takes 20 ms to import, and more than starting many an experiment: it waits until it is needed.
+if TYPE_CHECKING:
+    from configmill.report.campaign_report import NotebookPages
 
 
 class Publisher:
@@ -57,8 +61,16 @@ class Publisher:
         self.close()
         if self._hurry or not (changed or self._publishes or not os.path.exists(directory.index_html)):
             return ()
+        from configmill.report.campaign_report import write_report
+
         try:
-            warnings = write_report(directory, self._pages, make_missing=self._publishes)
+            warnings = write_report(
+                directory,
+                self._pages,
+                make_missing=self._publishes,
+                say=lambda text: self._reporter(Note(text)),
+                hurry=lambda: self._hurry,
+            )
         except Exception as error:  # whatever it is: the experiments have run, and their exit code is not about this
             warnings = [f"the report can't be made: {error!r}. configmill report tries again and shows more."]
         for warning in warnings:
@@ -69,6 +81,8 @@ class Publisher:
         notebook = self._request.notebook
         if notebook is None:
             return
+        from configmill.report.campaign_report import NotebookPages
+
         self._pages = NotebookPages(
             CampaignDir(plan.dst_dir), self._request.target, varying=plan.varying, hide_input=notebook.hide_input
         )

@@ -22,7 +22,7 @@
       const figure = JSON.parse(sources.get(element));
       const layout = { ...figure.layout };
       delete layout.width; // as wide as the page, whose reader has another screen
-      if (element.closest("#cards")) layout.margin ??= { l: 52, r: 14, t: layout.title ? 48 : 28, b: 44 };
+      if (element.closest("#cards")) layout.margin = { l: 52, r: 14, t: 36, b: 44, ...layout.margin };
       const config = { responsive: true, displaylogo: false, ...figure.config };
       element.replaceChildren();
       await window.Plotly.newPlot(element, { data: figure.data, layout, config, frames: figure.frames });
