@@ -63,7 +63,8 @@ def run(
 
     `builder_or_configs` is a builder string, or configs as objects (Config, dict, dataclass, ...), which JSON must be
     able to carry. `experiment` is a dotted name, a function at the top level of a module or script, or a notebook's
-    path, to which the options from `publish_notebook` on belong. The options are the commands'; durations are seconds. Nothing is printed: `on_event` is called with what happens.
+    path, to which the options from `publish_notebook` on belong. The options are the commands'; durations are seconds.
+    Nothing is printed: `on_event` is called with what happens.
 
     Raises UsageError before anything is created, also where it is called inside an experiment. Ctrl-C and SIGTERM,
     where this is the main thread, end the run in order and then the caller, as they would have without it.

@@ -303,7 +303,7 @@ def _perform(attempt: Attempt, orders: Orders) -> Report:
 
 
 def _make_socket_dir() -> str:
-    """A folder of this attempt's own for its kernel's sockets: their paths may have no more than 107 bytes (unix(7))."""
+    """A folder of this attempt's own for its kernel's sockets; their paths may have 107 bytes at most (unix(7))."""
     import tempfile
 
     above = tempfile.gettempdir()

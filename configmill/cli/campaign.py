@@ -20,7 +20,7 @@ from configmill.protocol.attempt import is_inside_experiment
 from configmill.protocol.request import RunRequest
 from configmill.protocol.summary import Summary
 from configmill.report.publisher import Publisher
-from configmill.report.terminal import make_reporter, print_dry_run, print_summary
+from configmill.report.terminal.reporter import make_reporter, print_dry_run, print_summary
 
 
 def run_campaign(

@@ -17,7 +17,7 @@ from configmill.config.nearest import nearest_sentence
 from configmill.errors import UsageError
 from configmill.protocol import status
 from configmill.protocol.layout import CampaignDir, is_notebook
-from configmill.report.tables import print_failures, print_records, print_status
+from configmill.report.terminal.tables import print_failures, print_records, print_status
 from configmill.store.campaign import open_campaign, read_campaign, require_campaign
 from configmill.store.experiments import interrupt_unfinished, unfinished_experiments
 from configmill.store.lock import is_in_use, read_holder
@@ -169,7 +169,7 @@ def _repair(directory: CampaignDir, target: str) -> int:
 
 
 def _compare(given: argparse.Namespace, directory: CampaignDir) -> None:
-    from configmill.report.cell_matrix import matrix_path, write_cell_matrix
+    from configmill.report.notebooks.cell_matrix import matrix_path, write_cell_matrix
 
     if given.cell is None:
         raise UsageError("'compare' needs the tag of a cell. Add --cell TAG.")

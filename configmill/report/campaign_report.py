@@ -17,7 +17,7 @@ from configmill.child.notebook.executed import KEY
 from configmill.errors import PageError
 from configmill.files import read_json_of_experiment, write_atomic
 from configmill.protocol.layout import CampaignDir, ExperimentDir, notebook_name
-from configmill.report.index_page import PLOTLY_NAME, Page, copy_plotly, write_index
+from configmill.report.index.page import PLOTLY_NAME, Page, copy_plotly, write_index
 from configmill.store.tables import Row, latest_rows
 
 #: A page takes a good part of a second.
@@ -61,7 +61,7 @@ class NotebookPages:
 
     def links(self, rows: Sequence[Row]) -> dict[str, Page]:
         """The pages that there are, by digest, as the index links to them."""
-        from configmill.report.thumbnails import write_thumbnail
+        from configmill.report.notebooks.thumbnails import write_thumbnail
 
         found = {}
         for row in rows:
@@ -78,7 +78,7 @@ class NotebookPages:
         return read_json_of_experiment(experiment.record(number)) if isinstance(number, int) else None
 
     def _write(self, index: int, experiment: ExperimentDir, notebook: str, record: dict[str, Any]) -> None:
-        from configmill.report.notebook_page import PageHead, render_page
+        from configmill.report.notebooks.page import PageHead, render_page
 
         run = self._run(record["run"])
         git = run.get("git") or {}

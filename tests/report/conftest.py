@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from configmill.protocol.layout import CampaignDir
-from configmill.report.index_page import write_index
+from configmill.report.index.page import write_index
 from configmill.store.tables import latest_rows
 from tests.browser import Browser
 from tests.conftest import Project, project_within

@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from configmill.report.notebook_page import PageHead
+from configmill.report.notebooks.page import PageHead
 from tests.conftest import Project
 from tests.notebooks.written import write_notebook
 

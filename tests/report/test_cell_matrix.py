@@ -16,7 +16,7 @@ from selenium.webdriver.support.ui import Select
 from configmill.errors import UsageError
 from configmill.files import write_json
 from configmill.protocol.layout import CampaignDir
-from configmill.report.cell_matrix import matrix_path, write_cell_matrix
+from configmill.report.notebooks.cell_matrix import matrix_path, write_cell_matrix
 from configmill.store.tables import Row, latest_rows
 from tests.browser import Browser
 from tests.conftest import Project, wait_until

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from selenium.webdriver.common.by import By
 
-from configmill.report.index_page import write_index
+from configmill.report.index.page import write_index
 from tests.browser import Browser
 from tests.report.index_view import IndexView
 from tests.report.stub_rows import stub_campaign, stub_row

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from configmill.protocol.layout import CampaignDir
-from configmill.report.index_page import Page, to_script_json, write_index
+from configmill.report.index.page import Page, to_script_json, write_index
 from configmill.store.tables import latest_rows
 from tests.browser import Browser
 from tests.conftest import Project

@@ -11,7 +11,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from configmill.protocol.layout import CampaignDir
-from configmill.report.index_page import Page, write_index
+from configmill.report.index.page import Page, write_index
 from configmill.store.tables import latest_rows
 from tests.browser import Browser
 from tests.conftest import Project
@@ -237,7 +237,7 @@ def test_it_is_made_without_heavy_imports(campaign: Project) -> None:
     code = """
         import sys
         from configmill.protocol.layout import CampaignDir
-        from configmill.report.index_page import write_index
+        from configmill.report.index.page import write_index
         from configmill.store.tables import latest_rows
         directory = CampaignDir(sys.argv[1])
         write_index(directory, latest_rows(directory))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from configmill.report.index_page import write_index
+from configmill.report.index.page import write_index
 from tests.browser import Browser
 from tests.conftest import wait_until
 from tests.report.index_view import IndexView

@@ -14,8 +14,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 from configmill.errors import PageError
-from configmill.report.index_page import copy_plotly
-from configmill.report.notebook_page import render_page
+from configmill.report.index.page import copy_plotly
+from configmill.report.notebooks.page import render_page
 from tests.browser import Browser
 from tests.conftest import Project, wait_until
 from tests.report.notebook_campaign import (

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from configmill.protocol.layout import CampaignDir
-from configmill.report.thumbnails import MAX_WIDTH, first_plot, write_thumbnail
+from configmill.report.notebooks.thumbnails import MAX_WIDTH, first_plot, write_thumbnail
 from tests.conftest import Project
 from tests.report.notebook_campaign import code, notebook_of, png, saved_path, shown, write
 

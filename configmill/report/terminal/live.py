@@ -18,7 +18,7 @@ from configmill.protocol import status
 from configmill.protocol.events import Event, Finished, Note, Planned, Started, Stopping
 from configmill.protocol.layout import CampaignDir
 from configmill.report.durations import duration
-from configmill.report.lines import finished_lines, notice_line, planned_line
+from configmill.report.terminal.lines import finished_lines, notice_line, planned_line
 
 MAX_RUNNING_SHOWN = 8
 _STYLES = {

@@ -19,15 +19,15 @@ from urllib.parse import quote
 
 from configmill.child.notebook import executed
 from configmill.errors import PageError
-from configmill.report.fragments import Files
-from configmill.report.outputs import OutputRenderer
-from configmill.report.page_head import PageHead, config_lines, facts, varying_values
-from configmill.report.plotly_figures import LOAD_BUTTON, plotly_inside
-from configmill.report.saved_notebook import mapping, read_notebook, tags_of
+from configmill.report.notebooks.fragments import Files
+from configmill.report.notebooks.head import PageHead, config_lines, facts, varying_values
+from configmill.report.notebooks.outputs import OutputRenderer
+from configmill.report.notebooks.plotly_figures import LOAD_BUTTON, plotly_inside
+from configmill.report.notebooks.saved_notebook import mapping, read_notebook, tags_of
 
 __all__ = ["PageHead", "render_page"]
 
-ASSETS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "assets")
+ASSETS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "assets")
 #: papermill's own cells, which say in red what the page's head says.
 MARKER_TAG = "papermill-error-cell-tag"
 #: A config of more keys than this is folded: the outputs are what one comes for.
@@ -68,7 +68,7 @@ def render_page(
 def _render(notebook: dict[str, Any], head: PageHead, renderer: OutputRenderer, *, hide_input: bool) -> str:
     from nbformat import from_dict
 
-    from configmill.report.page_exporter import PageExporter
+    from configmill.report.notebooks.exporter import PageExporter
 
     cells = _prepared_cells(notebook, renderer)
     metadata = {"language_info": {"name": _language(notebook["metadata"])}}

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import quote, unquote, urlsplit
 
-from configmill.report import plotly_figures
+from configmill.report.notebooks import plotly_figures
 
 #: Bytes up to which a local file is embedded; a larger one is referred to.
 MAX_EMBEDDED = 20_000_000

@@ -23,12 +23,12 @@ from configmill.errors import PageError, UsageError
 from configmill.files import write_atomic
 from configmill.protocol import status
 from configmill.protocol.layout import CampaignDir, is_notebook, notebook_name
-from configmill.report.encoded_text import encoded_text
-from configmill.report.index_data import plain_value, to_href
-from configmill.report.index_page import PLOTLY_NAME, copy_plotly, to_script_json
-from configmill.report.notebook_page import ASSETS, MARKER_TAG
-from configmill.report.outputs import OutputRenderer
-from configmill.report.saved_notebook import mapping, read_notebook, tags_of
+from configmill.report.index.data import plain_value, to_href
+from configmill.report.index.page import PLOTLY_NAME, copy_plotly, to_script_json
+from configmill.report.notebooks.encoded_text import encoded_text
+from configmill.report.notebooks.outputs import OutputRenderer
+from configmill.report.notebooks.page import ASSETS, MARKER_TAG
+from configmill.report.notebooks.saved_notebook import mapping, read_notebook, tags_of
 from configmill.store.tables import Row, to_records, varying_keys
 
 #: Columns of the results by which cards can't be sorted sensibly.

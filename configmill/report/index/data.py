@@ -21,7 +21,7 @@ from urllib.parse import quote
 from configmill.files import read_json_of_experiment
 from configmill.protocol.layout import CampaignDir, is_notebook
 from configmill.protocol.timestamps import timestamp
-from configmill.report.index_failures import failure_groups
+from configmill.report.index.failures import failure_groups
 from configmill.store.tables import COLUMNS, Row, last_run, to_records, varying_keys
 
 MAX_TEXT = 2000

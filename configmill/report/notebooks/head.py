@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from configmill.report.durations import duration
-from configmill.report.encoded_text import encoded_text
+from configmill.report.notebooks.encoded_text import encoded_text
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
-from configmill.report.saved_notebook import mapping
+from configmill.report.notebooks.saved_notebook import mapping
 
 _REFERENCE = "IPY_MODEL_"
 _MAX_DEPTH = 20

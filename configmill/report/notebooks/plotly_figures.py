@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from configmill.report.saved_notebook import mapping
+from configmill.report.notebooks.saved_notebook import mapping
 
 MIME = "application/vnd.plotly.v1+json"
 #: What plotly gives a figure without a height of its own, in CSS pixels.

@@ -16,11 +16,11 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from configmill.report import plotly_figures
-from configmill.report.clean_html import cleaned
-from configmill.report.fragments import Files, settle
-from configmill.report.saved_notebook import mapping
-from configmill.report.widgets import widget_html
+from configmill.report.notebooks import plotly_figures
+from configmill.report.notebooks.clean_html import cleaned
+from configmill.report.notebooks.fragments import Files, settle
+from configmill.report.notebooks.saved_notebook import mapping
+from configmill.report.notebooks.widgets import widget_html
 
 #: Characters of text that are shown of one output and of all outputs of a cell.
 MAX_TEXT = 200_000
@@ -75,7 +75,7 @@ class OutputRenderer:
 
     def markdown(self, source: str, attachments: Mapping[str, Any]) -> str:
         """Markdown as HTML that can stand in the page; as text where that fails."""
-        from configmill.report.latex import markdown_html
+        from configmill.report.notebooks.latex import markdown_html
 
         try:
             markup = markdown_html(source[:MAX_TEXT], attachments, trusted=self._files is not None)
@@ -107,7 +107,7 @@ class OutputRenderer:
         return None if shown is None else f'<div class="widget">{self._markup(shown, output)}</div>'
 
     def _latex(self, source: str, output: _Output) -> str | None:
-        from configmill.report.latex import latex_html
+        from configmill.report.notebooks.latex import latex_html
 
         trusted = self._files is not None
         shown = latex_html(source[:MAX_TEXT], trusted=trusted)

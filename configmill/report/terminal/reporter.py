@@ -23,7 +23,7 @@ from configmill.protocol.layout import CampaignDir
 from configmill.protocol.request import RunRequest
 from configmill.protocol.summary import Summary
 from configmill.report.durations import duration
-from configmill.report.lines import finished_lines, notice_line, planned_line
+from configmill.report.terminal.lines import finished_lines, notice_line, planned_line
 
 MAX_FAILURES_SHOWN = 20
 
@@ -33,7 +33,7 @@ Reporter = Callable[[Event], None]
 def make_reporter(out: TextIO) -> AbstractContextManager[Reporter]:
     """The reporter that fits `out`."""
     if out.isatty() and os.environ.get("TERM") != "dumb":
-        from configmill.report.live import LiveReporter  # rich takes 40 ms, which plain lines don't need
+        from configmill.report.terminal.live import LiveReporter  # rich takes 40 ms, which plain lines don't need
 
         return LiveReporter(out)
     return nullcontext(PlainReporter(out))

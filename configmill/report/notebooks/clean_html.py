@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from configmill.report.fragments import Fragment
+from configmill.report.notebooks.fragments import Fragment
 
 _TAGS = frozenset({
     "a", "abbr", "b", "blockquote", "br", "caption", "center", "cite", "code", "col", "colgroup", "dd", "del",

@@ -17,7 +17,7 @@ from typing import Any
 from configmill.errors import PageError
 from configmill.files import remove_if_there, write_atomic
 from configmill.protocol.layout import CampaignDir
-from configmill.report.saved_notebook import mapping, read_notebook, text_of
+from configmill.report.notebooks.saved_notebook import mapping, read_notebook, text_of
 
 #: In CSS pixels; the index shows it at half of that at most, on screens that may have twice the dots.
 MAX_WIDTH = 320

@@ -23,13 +23,13 @@ from typing import Any
 
 from configmill.files import write_atomic
 from configmill.protocol.layout import CampaignDir
-from configmill.report.index_data import Page, report_data
+from configmill.report.index.data import Page, report_data
 from configmill.store.tables import Row
 
 __all__ = ["PLOTLY_NAME", "Page", "write_index"]
 
 PLOTLY_NAME = "plotly.min.js"
-_ASSETS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "assets")
+_ASSETS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "assets")
 #: In the order in which they are needed.
 _SCRIPTS = ("values", "state", "failures", "table", "plot_data", "plot", "main")
 _NOT_IN_A_SCRIPT = str.maketrans({"<": r"\u003c", ">": r"\u003e", "&": r"\u0026"})
