@@ -41,17 +41,21 @@ demo: .venv/.core  ## Run the forecasting example, print its five best configs, 
 	@echo "The five best of out/forecast, by mean absolute scaled error:"
 	@$(PY) -m configmill results out/forecast --sort mase --top 5
 	@echo
-	@echo "Notebooks of the best three, and of all results:"
-	$(PY) run_notebook.py --notebook notebooks/forecasting.ipynb \
-	  --config_builder "config_builders.forecasting.build_ar_configs()" \
-	  --indices "$$($(PY) -m configmill results out/forecast --sort mase --top 3 --only_indices)" \
-	  --dst_dir out/notebooks --num_threads 2 --publish_notebook
+	@echo "All results, compared in a notebook:"
 	$(PY) run_notebook.py --notebook notebooks/compare_forecasts.ipynb \
 	  --config_builder "config_builders.forecasting.build_comparison('out/forecast')" \
 	  --dst_dir out/comparison --no_incremental --publish_notebook
 	@echo
-	@echo "To open in a browser: out/forecast/report/index.html, out/notebooks/report/index.html,"
-	@echo "out/comparison/result_0/compare_forecasts.html"
+	@echo "The best three, looked at closely in notebooks:"
+	$(PY) run_notebook.py --notebook notebooks/forecasting.ipynb \
+	  --config_builder "config_builders.forecasting.build_ar_configs()" \
+	  --indices "$$($(PY) -m configmill results out/forecast --sort mase --top 3 --only_indices)" \
+	  --dst_dir out/notebooks --num_threads 2 --publish_notebook
+	@echo
+	@echo "To open in a browser:"
+	@echo "  out/notebooks/report/index.html                  the notebooks of the best three"
+	@echo "  out/comparison/result_0/compare_forecasts.html   all results, compared"
+	@echo "  out/forecast/report/index.html                   all experiments"
 	@echo "A directory per config, with its log and its artifacts: out/forecast/result_<index>"
 
 test: .venv/.test  ## Run the tests (ARGS="-k name" is handed to pytest); Chromium is installed where it may be

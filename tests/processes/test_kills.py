@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -148,7 +149,8 @@ def _kill_someone(project: Project, manager_pid: int, role: str, chance: random.
     alive = [pair[role == "minder"] for pair in pids if Path(f"/proc/{pair[role == 'minder']}").exists()]
     own = [pid for pid in alive if pid in project.processes()]
     if own:
-        os.kill(chance.choice(own), signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has just ended by itself
+            os.kill(chance.choice(own), signal.SIGKILL)
 
 
 @pytest.mark.timeout(600)
