@@ -12,19 +12,17 @@ experiment's, are the attempt's log; whoever started it has seen to that.
 
 from __future__ import annotations
 
-import io
 import os
 import select
 import signal
 import sys
 import time
 
+from configmill.child.experiment_process import become_experiment, run_experiment
 from configmill.child.record import make_record, write_end, write_status
-from configmill.child.stub import perform, print_error
-from configmill.child.user_logging import configure_on_import
 from configmill.errors import Terminated
 from configmill.measure.memory import oom_kills
-from configmill.processes import become_subreaper, die_with_parent, end_all_children, exit_now, kill, signal_name
+from configmill.processes import become_subreaper, end_all_children, kill, signal_name
 from configmill.protocol import status
 from configmill.protocol.attempt import Attempt
 from configmill.protocol.orders import Orders
@@ -32,7 +30,6 @@ from configmill.protocol.report import Report
 
 TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from types import FrameType
     from typing import Any
 
@@ -92,7 +89,9 @@ class Minder:
         """Start the experiment, watch it, and leave its record behind."""
         become_subreaper()
         if self._orders.notebook is not None:
-            self._orders.notebook.socket_dir = _make_socket_dir()
+            from configmill.child.notebook.sockets import make_socket_dir
+
+            self._orders.notebook.socket_dir = make_socket_dir()
         wakeup_fd = self._catch_signals()
         # The clock may be set while an experiment runs: limits go by another one.
         self._started, self._began = time.time(), time.monotonic()
@@ -101,8 +100,6 @@ class Minder:
         stray_cpu, stray_rss = end_all_children()
         self._ended = time.time()
         self._report_bytes += _drain(report_fd)
-        if self._orders.notebook is not None:
-            _remove_socket_dir(self._orders.notebook.socket_dir)
         self._write_record(stray_cpu, stray_rss)
 
     def _catch_signals(self) -> int:
@@ -129,8 +126,8 @@ class Minder:
         read_fd, write_fd = os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
-            _become_experiment(minder_pid, (read_fd, *self._wakeup, self._orders.lock_fd, self._orders.lifeline_fd))
-            _run_experiment(self._attempt, self._orders, write_fd)
+            become_experiment(minder_pid, (read_fd, *self._wakeup, self._orders.lock_fd, self._orders.lifeline_fd))
+            run_experiment(self._attempt, self._orders, write_fd)
         os.close(write_fd)
         os.set_blocking(read_fd, False)
         write_status(self._dir, status.RUNNING, self._attempt.number, self._attempt.index, self._pid)
@@ -221,7 +218,9 @@ class Minder:
         )
         if self._orders.notebook is not None:
             from configmill.child.notebook.executed import finish_saved
+            from configmill.child.notebook.sockets import remove_socket_dir
 
+            remove_socket_dir(self._orders.notebook.socket_dir)
             finish_saved(self._dir.notebook(self._attempt.target), record)
         write_end(self._dir, record)
 
@@ -258,72 +257,6 @@ class Minder:
             message = "the kernel killed it (SIGKILL) for want of memory"
             return Report(status.FAILED, failure_class=status.OOM_HOST, message=message)
         return Report(status.FAILED, failure_class=status.KILLED, message=f"its process was ended by {name}")
-
-
-def _become_experiment(minder_pid: int, descriptors: Iterable[int]) -> None:
-    """Turn the fork into a process that user code can own: nothing of the minder's is left in it."""
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.setsid()  # user code that signals its own group must not reach the minder
-    die_with_parent(minder_pid)
-    for descriptor in descriptors:
-        os.close(descriptor)
-
-
-def _run_experiment(attempt: Attempt, orders: Orders, report_fd: int) -> None:
-    """Run, report and exit; never returns."""
-    import faulthandler  # a crash in native code leaves its Python traceback in the log
-
-    sys.stdout = sys.__stdout__ = _line_by_line(1)  # type: ignore[misc]
-    sys.stderr = sys.__stderr__ = errors = _line_by_line(2)  # type: ignore[misc]
-    faulthandler.enable(file=2)
-    sys.argv = [attempt.target]
-    sys.path += [entry for entry in orders.search_path if entry not in sys.path]
-    configure_on_import(orders.log_level)
-    report = _perform(attempt, orders)
-    with open(report_fd, "w", encoding="utf-8") as pipe:
-        pipe.write(report.to_json())
-    if report.error is not None:
-        try:  # contextlib would cost each cold start half a millisecond
-            print_error(report.error, errors)
-        except (OSError, ValueError):  # user code has closed it
-            report.error = None
-    exit_now(0 if report.status in status.SUCCESSES else 1)
-
-
-def _perform(attempt: Attempt, orders: Orders) -> Report:
-    if orders.notebook is None:
-        return perform(attempt)
-    from configmill.child.notebook.runner import perform_notebook  # with papermill: half a second
-
-    return perform_notebook(attempt, orders, orders.notebook)
-
-
-def _make_socket_dir() -> str:
-    """A folder of this attempt's own for its kernel's sockets; their paths may have 107 bytes at most (unix(7))."""
-    import tempfile
-
-    above = tempfile.gettempdir()
-    return tempfile.mkdtemp(prefix="configmill-", dir=above if len(os.fsencode(above)) <= 60 else "/tmp")
-
-
-def _remove_socket_dir(path: str) -> None:
-    import shutil
-
-    shutil.rmtree(path, ignore_errors=True)  # litter in a temporary folder is no reason to fail
-
-
-def _line_by_line(descriptor: int) -> io.TextIOWrapper:
-    """A text stream that keeps nothing back but an unfinished line, in UTF-8 whatever the locale.
-
-    What was printed before a SIGKILL is in the log; what was written to its `buffer`, at once.
-    """
-    raw = io.FileIO(descriptor, "w", closefd=False)
-    # A TextIOWrapper over a raw stream is what `python -u` makes.
-    return io.TextIOWrapper(raw, "utf-8", "backslashreplace", line_buffering=True)
 
 
 def _drain(descriptor: int) -> bytes:

@@ -1,5 +1,7 @@
 """What runs inside the experiment's process.
 
+    experiment_process.py  the minder's fork that becomes the experiment
+    notebook/      a notebook as an experiment
     stub.py        one attempt from beginning to end: build the config, call the function, save, report
     rebuild.py     the config, built again from the environment and checked against the manager's
     target.py      the experiment's function, found by its name
@@ -11,5 +13,6 @@
     failures.py    an exception, as a class of failure
     record.py      the record of an attempt, and how it is written
 
-It imports only `config`, `measure`, `protocol`, `files` and `errors`: a cold start pays for nothing else.
+It imports only `config`, `measure`, `protocol`, `files` and `errors`: a cold start pays for nothing else. `notebook/` is
+the exception: see there.
 """

@@ -1,0 +1,78 @@
+"""The fork that becomes the experiment: nothing of the minder's is left in it, and it ends with a report.
+
+if os.fork() == 0:
+become_experiment(minder_pid, descriptors)
+run_experiment(attempt, orders, report_fd)       # never returns
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+
+from configmill.child.stub import perform, print_error
+from configmill.child.user_logging import configure_on_import
+from configmill.processes import die_with_parent, exit_now
+from configmill.protocol import status
+
+TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from configmill.protocol.attempt import Attempt
+    from configmill.protocol.orders import Orders
+    from configmill.protocol.report import Report
+
+
+def become_experiment(minder_pid: int, descriptors: Iterable[int]) -> None:
+    """Turn the fork into a process that user code can own: nothing of the minder's is left in it."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.setsid()  # user code that signals its own group must not reach the minder
+    die_with_parent(minder_pid)
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def run_experiment(attempt: Attempt, orders: Orders, report_fd: int) -> None:
+    """Run, report and exit; never returns."""
+    import faulthandler  # a crash in native code leaves its Python traceback in the log
+
+    sys.stdout = sys.__stdout__ = _line_by_line(1)  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = errors = _line_by_line(2)  # type: ignore[misc]
+    faulthandler.enable(file=2)
+    sys.argv = [attempt.target]
+    sys.path += [entry for entry in orders.search_path if entry not in sys.path]
+    configure_on_import(orders.log_level)
+    report = _perform(attempt, orders)
+    with open(report_fd, "w", encoding="utf-8") as pipe:
+        pipe.write(report.to_json())
+    if report.error is not None:
+        try:  # contextlib would cost each cold start half a millisecond
+            print_error(report.error, errors)
+        except (OSError, ValueError):  # user code has closed it
+            report.error = None
+    exit_now(0 if report.status in status.SUCCESSES else 1)
+
+
+def _perform(attempt: Attempt, orders: Orders) -> Report:
+    if orders.notebook is None:
+        return perform(attempt)
+    from configmill.child.notebook.runner import perform_notebook  # with papermill: half a second
+
+    return perform_notebook(attempt, orders, orders.notebook)
+
+
+def _line_by_line(descriptor: int) -> io.TextIOWrapper:
+    """A text stream that keeps nothing back but an unfinished line, in UTF-8 whatever the locale.
+
+    What was printed before a SIGKILL is in the log; what was written to its `buffer`, at once.
+    """
+    raw = io.FileIO(descriptor, "w", closefd=False)
+    # A TextIOWrapper over a raw stream is what `python -u` makes.
+    return io.TextIOWrapper(raw, "utf-8", "backslashreplace", line_buffering=True)
