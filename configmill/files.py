@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from _thread import get_ident
 
 TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ def write_atomic(path: str, data: str | bytes, *, durable: bool = False) -> None
     `durable` also waits until the disk has it, so that it outlives a power cut (0.3 ms here; a rename alone outlives
     the death of any process).
     """
-    beside = f"{path}.{os.getpid()}.tmp"
+    # Not a longer name: that of a user's notebook may be as long as names can be.
+    beside = os.path.join(os.path.dirname(path), f".{os.getpid()}-{get_ident()}.tmp")
     raw = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
     try:

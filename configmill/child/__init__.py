@@ -13,6 +13,6 @@
     failures.py    an exception, as a class of failure
     record.py      the record of an attempt, and how it is written
 
-It imports only `config`, `measure`, `protocol`, `files` and `errors`: a cold start pays for nothing else. `notebook/` is
-the exception: see there.
+It imports only `config`, `measure`, `protocol`, `files` and `errors`: a cold start pays for nothing else. `notebook/`
+is the exception: see there.
 """

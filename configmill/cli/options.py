@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -131,10 +132,14 @@ def notebook_request(given: argparse.Namespace) -> RunRequest:
     """The request to run a notebook. Raises UsageError."""
     from configmill.plan.notebooks import resolve_notebook
 
-    project_dir = search_from_here()
     if given.hide_input and not given.publish_notebook:
         raise UsageError("--hide_input is about the pages, and none are made. Add --publish_notebook, or leave it out.")
-    notebook = resolve_notebook(given.notebook, project_dir, given.kernel_name)
+    # Before the project is searched first: its modules may have the names of what these packages import.
+    notebook = resolve_notebook(given.notebook, os.getcwd(), given.kernel_name)
+    if given.publish_notebook:
+        importlib.import_module("configmill.report.notebooks.exporter")
+        importlib.import_module("configmill.report.notebooks.page")
+    project_dir = search_from_here()
     asked = NotebookRequest(
         kernel_name=notebook.kernel_name,
         allow_errors=given.allow_errors,

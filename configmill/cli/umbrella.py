@@ -15,6 +15,7 @@ from configmill.cli.options import whole_number
 from configmill.cli.parser import Parser
 from configmill.config.nearest import nearest_sentence
 from configmill.errors import UsageError
+from configmill.files import read_json_of_experiment
 from configmill.protocol import status
 from configmill.protocol.layout import CampaignDir, is_notebook
 from configmill.report.terminal.tables import print_failures, print_records, print_status
@@ -144,7 +145,8 @@ def _report(given: argparse.Namespace, directory: CampaignDir) -> None:
     rows = latest_rows(directory)
     pages = None
     if is_notebook(target):
-        pages = NotebookPages(directory, target, varying=varying_keys(rows), hide_input=given.hide_input)
+        hide_input = given.hide_input or _hid_input(directory)
+        pages = NotebookPages(directory, target, varying=varying_keys(rows), hide_input=hide_input)
     warnings = write_report(directory, pages)
     if not os.path.exists(directory.index_html):
         raise UsageError(f"{given.dst_dir!r} gets no report: {warnings[-1]} Give a directory that you may write to.")
@@ -152,9 +154,16 @@ def _report(given: argparse.Namespace, directory: CampaignDir) -> None:
         said = {"dst_dir": directory.path, "report": directory.index_html, "repaired": repaired, "warnings": warnings}
         print(json.dumps(said))
     else:
-        for line in ([f"{repaired} interrupted experiments were put in order"] if repaired else []) + warnings:
+        done = [f"a killed manager had left {repaired} of the experiments half done; they are put in order"]
+        for line in (done if repaired else []) + warnings:
             print(f"note: {line}")
         print(f"report: {directory.index_html}")
+
+
+def _hid_input(directory: CampaignDir) -> bool:
+    """Whether the last command was told to leave the code out of the pages."""
+    request = (read_json_of_experiment(directory.run_file(last_run(directory), ".json")) or {}).get("request") or {}
+    return bool((request.get("notebook") or {}).get("hide_input"))
 
 
 def _repair(directory: CampaignDir, target: str) -> int:

@@ -6,6 +6,7 @@ notebook.target, notebook.kernel_name   ->  "notebooks/forecasting.ipynb", "pyth
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import warnings
@@ -44,16 +45,21 @@ def _read(given: str, path: str) -> Any:
     """The notebook, in the format's version 4."""
     if not given.endswith(NOTEBOOK_SUFFIX):
         raise UsageError(f"--notebook {given!r} is no notebook: its name doesn't end in {NOTEBOOK_SUFFIX}. Give one.")
+    if not os.path.lexists(path):
+        raise UsageError(f"--notebook {given!r} doesn't exist. {_like_it(given, path)}")
     if not os.path.isfile(path):
-        what = "is a directory" if os.path.isdir(path) else "doesn't exist"
-        raise UsageError(f"--notebook {given!r} {what}. {_like_it(given, path)}")
+        what = "is a directory" if os.path.isdir(path) else "is no file that can be read twice"
+        raise UsageError(f"--notebook {given!r} {what}. Give a notebook's path, from the current directory.")
     import nbformat  # 0.1 s, which a misspelt path need not pay
 
     try:
         with warnings.catch_warnings(), open(path, encoding="utf-8") as file:
             warnings.simplefilter("ignore")  # of cells without an id, which run as well
-            notebook = nbformat.reads(file.read(), as_version=4)
+            text = file.read()
+            notebook = nbformat.reads(text, as_version=4)
             nbformat.validate(notebook)
+            if not isinstance(json.loads(text).get("nbformat"), int):
+                raise ValueError("it doesn't say which version of the format it has")
     except OSError as error:
         raise UsageError(f"--notebook {given!r} can't be read: {error.strerror}. Give one that can.") from error
     except Exception as error:  # nbformat raises whatever it stumbles over

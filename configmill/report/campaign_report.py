@@ -20,6 +20,8 @@ from configmill.protocol.layout import CampaignDir, ExperimentDir, notebook_name
 from configmill.report.index.page import PLOTLY_NAME, Page, copy_plotly, write_index
 from configmill.store.tables import Row, latest_rows
 
+#: As much of a page as has to be read to know how it was made.
+_HEAD_BYTES = 1024
 #: A page takes a good part of a second.
 _MANY_PAGES = 5
 
@@ -56,8 +58,8 @@ class NotebookPages:
             self._problems[index] = f"the page of result_{index} can't be made: {why} The notebook is {notebook!r}."
 
     def missing(self, rows: Sequence[Row]) -> list[Row]:
-        """Those whose page is missing, or older than its notebook."""
-        return [row for row in rows if _is_out_of_date(row.dir.page(self._target), row.dir.notebook(self._target))]
+        """Those whose page is missing, older than its notebook, or made with the code where it is to be left out."""
+        return [row for row in rows if self._is_out_of_date(row.dir)]
 
     def links(self, rows: Sequence[Row]) -> dict[str, Page]:
         """The pages that there are, by digest, as the index links to them."""
@@ -70,6 +72,17 @@ class NotebookPages:
                 thumbnail = write_thumbnail(self._directory, row.digest, row.dir.notebook(self._target))
                 found[row.digest] = Page(os.path.relpath(page, self._directory.report), thumbnail)
         return found
+
+    def _is_out_of_date(self, experiment: ExperimentDir) -> bool:
+        try:
+            made_of = os.stat(experiment.notebook(self._target)).st_mtime_ns
+        except OSError:
+            return False
+        page = experiment.page(self._target)
+        try:
+            return os.stat(page).st_mtime_ns < made_of or _hides_input(page) != self._hide_input
+        except OSError:
+            return True
 
     def _record_of(self, experiment: ExperimentDir, notebook: str) -> dict[str, Any] | None:
         """The record of the attempt that left the notebook, None while it has not ended."""
@@ -147,12 +160,7 @@ def write_report(
     return [*(pages.warnings if pages is not None else ()), *warnings]
 
 
-def _is_out_of_date(page: str, notebook: str) -> bool:
-    try:
-        made_of = os.stat(notebook).st_mtime_ns
-    except OSError:
-        return False
-    try:
-        return os.stat(page).st_mtime_ns < made_of
-    except FileNotFoundError:
-        return True
+def _hides_input(page: str) -> bool:
+    """Whether the page was made without the code, which its template (assets/page.html.j2) notes."""
+    with open(page, "rb") as file:
+        return b'<meta name="configmill-input" content="hidden">' in file.read(_HEAD_BYTES)

@@ -53,6 +53,7 @@ class Client(Session):
             socket_dir=socket_dir,
             allow_errors=allow_errors,
             on_cell_error=self._on_cell_error,
+            on_cell_executed=self._on_cell_executed,
         )
         #: Where a cell was when it was told to end, or its kernel died.
         self.interrupted_at: str | None = None
@@ -60,10 +61,11 @@ class Client(Session):
         self.parting: dict[str, Any] = {}
         self._ending = ending
         self._cell_timeout = cell_timeout
-        self._log = log
+        #: The attempt's log.
+        self.log_path = log
         self._log_size_at_start = 0
         self._raised: dict[str, Any] | None = None
-        self._timed_out = False
+        self._timed_out = self._exited = False
         self._exit_code: int | None = None
 
     def execute(self, *, cwd: str, orders: dict[str, Any]) -> None:
@@ -74,9 +76,7 @@ class Client(Session):
                 try:
                     self.enter_kernel(orders)
                     self.papermill_execute_cells()
-                    self.parting = self.ask("leave") or {}
-                    self.set_widgets_metadata()
-                    self.let_the_kernel_end()
+                    self._take_leave()
                 except BaseException as error:
                     self._part(error)
                     raise
@@ -110,13 +110,13 @@ class Client(Session):
         self.nb_man.cell_exception(cell, index)
         self.nb_man.cell_complete(cell, index)
         self.failures.append(failure)
-        if not self.allow_errors or self.shutdown_kernel == "immediate":
+        if not self.allow_errors or self._exited or self.shutdown_kernel == "immediate":
             raise CellFailed(failure)
 
     def _run_to_its_end(self, cell: Any, index: int) -> None:
         """Execute the cell; that it raised or ran too long is noted. Raises Terminated, DeadKernelError."""
-        self._raised, self._timed_out = None, False
-        self._log_size_at_start = os.path.getsize(self._log)
+        self._raised, self._timed_out, self._exited = None, False, False
+        self._log_size_at_start = os.path.getsize(self.log_path)
         try:
             with self._ending.interrupting(self.interrupt):
                 self.execute_cell(cell, index)
@@ -132,9 +132,12 @@ class Client(Session):
         number = cell.metadata[executed.KEY]["cell"]
         if self._timed_out:
             message = f"it ran longer than --cell_timeout {self._cell_timeout:g} s"
-            executed.add_error(cell, status.TIMEOUT, message)
-            cell.outputs = from_dict(cell.outputs)
+            _add_error(cell, status.TIMEOUT, message)
             return CellFailure(number, status.TIMEOUT, message, where=self._where(cell))
+        if self._exited:
+            message = "the notebook called exit() or quit()"
+            _add_error(cell, "exit", message)
+            return CellFailure(number, status.CODE_ERROR, message, where=f"cell {number}")
         if self._raised is None or "raises-exception" in cell.metadata.get("tags", ()):
             return None
         self._log_traceback(self._raised)
@@ -155,6 +158,10 @@ class Client(Session):
     def _on_cell_error(self, cell: Any, cell_index: int, execute_reply: dict[str, Any]) -> None:
         self._raised = execute_reply["content"]
 
+    def _on_cell_executed(self, cell: Any, cell_index: int, execute_reply: dict[str, Any]) -> None:
+        payload = execute_reply["content"].get("payload") or ()
+        self._exited = any(entry.get("source") == "ask_exit" for entry in payload)  # the kernel is about to end
+
     def _log_traceback(self, raised: dict[str, Any]) -> None:
         text = executed.without_colours("\n".join(raised.get("traceback", ())))
         logger.error("a cell raised:\n%s", text)
@@ -162,12 +169,18 @@ class Client(Session):
     def _part(self, error: BaseException) -> None:
         """Before the kernel is ended after a failure: what it still can tell, or that it is to be ended at once."""
         if isinstance(error, CellFailed):
-            self.parting = self.ask("leave") or {}
-            self.let_the_kernel_end()
+            self._take_leave()
             return
         process = getattr(self.km.provisioner, "process", None)
         self._exit_code = None if process is None else process.poll()
         self.shutdown_kernel = "immediate"
+
+    def _take_leave(self) -> None:
+        """Keep what only the kernel knows, and what its widgets show, and let it end."""
+        self.parting = self.ask("leave") or {}
+        self.set_widgets_metadata()
+        self.nb_man.save()
+        self.let_the_kernel_end()
 
     def _get_timeout(self, cell: Any) -> float | None:
         # nbclient's own trait takes whole seconds.
@@ -193,9 +206,14 @@ class Client(Session):
 
     def _keep_last_words(self, cell: Any) -> None:
         """Add what the dead kernel wrote to the log, but could no longer send, to what the cell put out."""
-        with open(self._log, "rb") as log:
+        with open(self.log_path, "rb") as log:
             log.seek(self._log_size_at_start)
             written = log.read().decode("utf-8", "replace")
         sent = "".join(output["text"] for output in cell.outputs if output["output_type"] == "stream")
         if written.startswith(sent) and len(written) > len(sent):
             cell.outputs.append(new_output("stream", name="stdout", text=written[len(sent) :]))
+
+
+def _add_error(cell: Any, failure_class: str, message: str) -> None:
+    executed.add_error(cell, failure_class, message)
+    cell.outputs = from_dict(cell.outputs)

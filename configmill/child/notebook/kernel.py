@@ -3,12 +3,14 @@
     enter(json.dumps({...}))     # before the first cell
     failure()                    # after a cell that raised: what, in JSON
     leave()                      # at the end: what only the kernel knows, in JSON
+    end()
 
 The runner (child/notebook/runner.py) has the kernel call these; a notebook that is opened by hand never meets them.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import sys
@@ -19,7 +21,7 @@ from configmill.child.rebuild import put_first_on_path
 from configmill.child.user_logging import configure_on_import
 from configmill.config.frames import last_user_frame
 from configmill.measure.provenance import ProjectCode
-from configmill.processes import die_with_parent
+from configmill.processes import die_with_parent, exit_now
 from configmill.protocol.attempt import Attempt
 
 TYPE_CHECKING = False
@@ -41,6 +43,8 @@ def enter(orders: str) -> None:
     for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
         _write_through(stream, descriptor)
     configure_on_import(given["log_level"])
+    _send_what_utf8_lacks()
+    atexit.register(_end_at_once)  # runs after what the notebook registers, and before what ipykernel has
 
 
 def code_of_notebook(project_dir: str, dst_dir: str, notebook: str, source: str) -> ProjectCode:
@@ -70,6 +74,11 @@ def leave() -> str:
             "code": {} if code is None else code.tokens,
         }
     )
+
+
+def end() -> None:
+    """End this process in order: wait for its threads, run what the notebook has registered with atexit, and go."""
+    exit_now(0)
 
 
 def _place(error: BaseException) -> str | None:
@@ -102,6 +111,33 @@ def _cells_by_filename() -> dict[str, int]:
 def _shell() -> Any:
     # Whoever calls this is in an IPython kernel, which has imported it.
     return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+
+
+def _end_at_once() -> None:
+    """Go before ipykernel closes its sockets.
+
+    That waits 10 s where a subprocess still holds the other end of its pipes, and now and then without any reason.
+    """
+    os._exit(0)
+
+
+def _send_what_utf8_lacks() -> None:
+    """Have ipykernel send text with half a surrogate pair, as an escape; it would send an error of its own instead."""
+    shell = _shell()
+    session = getattr(getattr(shell, "kernel", None), "session", None)
+    if session is None:
+        return
+    from jupyter_client.jsonutil import json_default
+
+    pack = session.pack
+
+    def pack_all(content: Any) -> bytes:
+        try:
+            return bytes(pack(content))
+        except UnicodeEncodeError:
+            return json.dumps(content, default=json_default, allow_nan=False).encode("ascii")
+
+    session.pack = pack_all
 
 
 def _write_through(stream: Any, descriptor: int) -> None:

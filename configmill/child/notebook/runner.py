@@ -106,11 +106,19 @@ def _failure(error: BaseException, client: Client | None, out_of_memory: bool) -
         return Report(status.FAILED, failure_class=failure_class, message=str(error), where=where)
     if isinstance(error, KeyboardInterrupt):  # Terminated is one
         return Report(status.INTERRUPTED, message=describe(error), where=where)
-    own = isinstance(error, ConfigmillError)
+    if client is not None and not client.answered and not isinstance(error, ConfigmillError):
+        message = f"the kernel did not start: {_last_line(client.log_path) or describe(error)}"
+        return Report(status.FAILED, failure_class=status.KERNEL_DIED, message=message, error=error)
     failure_class = failure_class_of(error)
-    if client is not None and not client.entered and not own:  # the kernel never answered
-        failure_class = status.KERNEL_DIED
     return Report(status.FAILED, failure_class=failure_class, message=describe(error), where=where, error=error)
+
+
+def _last_line(log: str) -> str:
+    """The last line of an attempt's log: what a kernel said that did not start."""
+    with open(log, "rb") as file:
+        file.seek(max(0, os.path.getsize(log) - 4096))
+        lines = file.read().decode("utf-8", "replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 def _add_parting(report: Report, client: Client | None, attempt: Attempt) -> None:

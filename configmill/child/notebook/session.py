@@ -16,6 +16,7 @@ import json
 import logging
 import os
 import signal
+import sys
 from pathlib import Path
 from subprocess import TimeoutExpired
 from typing import Any
@@ -35,8 +36,8 @@ _silent = logging.Logger("nbclient", logging.CRITICAL + 1)
 _STARTUP_SECONDS = 300
 #: For what a kernel has printed to arrive after its answer; nbclient's 4 s are little where many kernels share a core.
 _IOPUB_SECONDS = 60
-#: For a kernel to end once every cell has run.
-_SHUTDOWN_SECONDS = 10.0
+#: For a kernel to end once every cell has run: for its threads, and what it has registered with atexit.
+_SHUTDOWN_SECONDS = 5.0
 
 _LIBRARY_PARENT = str(Path(__file__).resolve().parents[3])
 #: Run in the kernel, leaving no names behind. A kernel of another environment has its own Configmill, or uses this one.
@@ -51,6 +52,7 @@ except ImportError:
 from configmill.child.notebook.kernel import enter
 enter({orders!r})
 """
+_END = "from configmill.child.notebook.kernel import end; end()"
 _ASK = "__import__('configmill.child.notebook.kernel', fromlist=['_']).{question}()"
 
 
@@ -76,15 +78,22 @@ class Session(PapermillNotebookClient):  # type: ignore[misc]
         )
         self.shutdown_kernel = "graceful"
         #: Whether the kernel has answered at all.
-        self.entered = False
+        self.answered = False
+        #: Whether child/notebook/kernel.py can be called in it.
+        self._entered = False
 
     def enter_kernel(self, orders: dict[str, Any]) -> None:
         """Make the kernel part of the experiment; one of another language than Python stays as it is."""
         info = self.wait_for_reply(self.kc.kernel_info())["content"]
-        self.entered = True
+        self.answered = True
         self.nb.metadata["language_info"] = info["language_info"]
-        if info["language_info"].get("name") != "python":
+        self._entered = info["language_info"].get("name") == "python" and self._enter_python(orders)
+        if self._entered:
             return
+        # It can't write to the log itself.
+        self.stdout_file, self.stderr_file = sys.stdout, sys.stderr
+
+    def _enter_python(self, orders: dict[str, Any]) -> bool:
         source = _ENTER.format(parent=_LIBRARY_PARENT, orders=json.dumps(orders))
         message = self.kc.execute(f"exec({source!r}, {{}})", silent=True, store_history=False)
         reply = self.wait_for_reply(message)["content"]
@@ -93,6 +102,7 @@ class Session(PapermillNotebookClient):  # type: ignore[misc]
                 "the kernel %r can't import Configmill (%s: %s), so the notebook can't get its config there; install "
                 "it in that kernel's environment", self.kernel_name, reply.get("ename"), reply.get("evalue"),
             )  # fmt: skip
+        return bool(reply["status"] == "ok")
 
     def ask(self, question: str) -> Any:
         """What the kernel answers, None where it can't."""
@@ -111,13 +121,17 @@ class Session(PapermillNotebookClient):  # type: ignore[misc]
         return json.loads(ast.literal_eval(answer["data"]["text/plain"]))
 
     def let_the_kernel_end(self) -> None:
-        """Ask the kernel to shut down, and wait for what it has registered with atexit.
+        """Ask the kernel to end, and wait for its threads and what it has registered with atexit.
 
-        jupyter_client would interrupt it first, which shows as an error in the log and cuts that short.
+        jupyter_client would interrupt it first, which shows as an error in the log and cuts that short; ipykernel would
+        spend seconds on ending what a pool leaves running, which the minder ends anyway.
         """
         if self.shutdown_kernel == "immediate":
             return
-        self.kc.shutdown()
+        if self._entered:
+            self.kc.execute(f"exec({_END!r}, {{}})", silent=True, store_history=False)
+        else:
+            self.kc.shutdown()
         process = self.km.provisioner.process
         try:
             process.wait(_SHUTDOWN_SECONDS)

@@ -120,12 +120,18 @@ function pictureCell({ page, picture }, index) {
   return cell;
 }
 
+// What failed is found by its class, message and place too, which the section above the table shows.
+const failureTexts = [];
+for (const { failure_class: kind, error, where, members } of report.failures) {
+  for (const [position, message] of members) failureTexts[position] = [kind, message ?? error, where].join("\n");
+}
+
 function searchableText(row) {
   const parts = shownColumns().flatMap((column) => {
     const value = valueOf(row, column);
     return [textOf(value), shownOf(value, column)];
   });
-  return `result_${parts.join("\n")}`.toLowerCase();
+  return `result_${parts.concat(failureTexts[row.position] ?? []).join("\n")}`.toLowerCase();
 }
 
 function filterAndSort() {

@@ -1,7 +1,7 @@
 // The two buttons of a notebook's page: code shown or hidden, and what would load from a network.
 {
   const toggle = document.getElementById("toggle-code");
-  toggle.addEventListener("click", () => {
+  toggle?.addEventListener("click", () => {
     toggle.textContent = document.body.classList.toggle("hide-input") ? "Show code" : "Hide code";
   });
 

@@ -48,9 +48,9 @@ def render_page(
 ) -> str:
     """The page's HTML, for the folder that `notebook_path`, the executed notebook, is in.
 
-    `hide_input` folds the code away; a button shows it. `notebook_dir` is the folder of the notebook that ran, where
-    the files are that its text refers to. Raises PageError, in one sentence, for a notebook that can't be shown, and
-    FileNotFoundError where there is none.
+    `hide_input` leaves the code out (a traceback still shows lines of it). `notebook_dir` is the folder of the notebook
+    that ran, where the files are that its text refers to. Raises PageError, in one sentence, for a notebook that can't
+    be shown, and FileNotFoundError where there is none.
     """
     notebook = read_notebook(notebook_path)
     name = os.path.basename(notebook_path)

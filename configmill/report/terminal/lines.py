@@ -6,6 +6,14 @@ from configmill.protocol import status
 from configmill.protocol.events import Finished, Note, Planned, Stopping
 from configmill.report.durations import duration
 
+#: Control characters but for the tab and the end of a line: a terminal obeys them, whoever wrote the text.
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+
+
+def visible(text: str) -> str:
+    """Text of an experiment's as it may be printed: an error message must not clear the user's terminal."""
+    return text.translate(_CONTROL)
+
 
 def planned_line(event: Planned) -> str:
     """What is about to happen."""
@@ -23,12 +31,12 @@ def finished_lines(event: Finished) -> list[str]:
     if outcome.status == status.SUCCEEDED:
         return [head]
     if outcome.succeeded:
-        return [f"{head}: {outcome.error}", f"    log  {outcome.log}"]
+        return [visible(f"{head}: {outcome.error}"), f"    log  {outcome.log}"]
     again = "" if event.retry_in is None else f"; next attempt in {event.retry_in:g} s"
     head = f"result_{event.index} {outcome.status.upper()} after {duration(outcome.seconds)}{again}"
-    lines = [f"{head}: {outcome.failure_class}: {outcome.error}"]
+    lines = [visible(f"{head}: {outcome.failure_class}: {outcome.error}")]
     if outcome.where is not None:
-        lines.append(f"    at   {outcome.where}")
+        lines.append(visible(f"    at   {outcome.where}"))
     return [*lines, f"    log  {outcome.log}"]
 
 

@@ -23,7 +23,7 @@ from configmill.protocol.layout import CampaignDir
 from configmill.protocol.request import RunRequest
 from configmill.protocol.summary import Summary
 from configmill.report.durations import duration
-from configmill.report.terminal.lines import finished_lines, notice_line, planned_line
+from configmill.report.terminal.lines import finished_lines, notice_line, planned_line, visible
 
 MAX_FAILURES_SHOWN = 20
 
@@ -69,15 +69,15 @@ def print_summary(summary: Summary, out: TextIO) -> None:
     """Print what came of the run, each failure with its log, and where the results are."""
     print(file=out)
     for failure in summary.failures[:MAX_FAILURES_SHOWN]:
-        print(f"result_{failure.index} failed ({failure.failure_class}): {failure.error}", file=out)
+        print(visible(f"result_{failure.index} failed ({failure.failure_class}): {failure.error}"), file=out)
         if failure.where is not None:
-            print(f"    at   {failure.where}", file=out)
+            print(visible(f"    at   {failure.where}"), file=out)
         print(f"    log  {failure.log}", file=out)
     if len(summary.failures) > MAX_FAILURES_SHOWN:
         more = len(summary.failures) - MAX_FAILURES_SHOWN
         print(f"... and {more} more: configmill failures {shlex.quote(summary.dst_dir)}", file=out)
     for notebook in summary.succeeded_with_errors[:MAX_FAILURES_SHOWN]:
-        print(f"result_{notebook.index} succeeded with errors: {notebook.error}", file=out)
+        print(visible(f"result_{notebook.index} succeeded with errors: {notebook.error}"), file=out)
     if summary.unread_keys:
         print(f"note: no experiment read {', '.join(summary.unread_keys[:10])}: is a name misspelt?", file=out)
     if summary.skipped_of_other_version:

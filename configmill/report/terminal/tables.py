@@ -10,10 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from configmill.protocol import status
+from configmill.report.terminal.lines import visible
 from configmill.store.lock import Holder
 
 #: Columns that hold the same for every reader and take up room; `--json` and results.csv have them.
 _LEFT_OUT = ("digest", "attempts")
+#: Characters of a value; `--json` and results.csv have all of it.
+_MAX_CELL = 60
 
 
 def print_records(records: Sequence[Mapping[str, Any]]) -> None:
@@ -47,16 +50,17 @@ def print_failures(failures: Sequence[Mapping[str, Any]]) -> None:
         print("No experiment failed.")
     for failure in failures:
         word = "failed" if failure["status"] == status.FAILED else failure["status"]
-        print(f"result_{failure['index']} {word} ({failure['failure_class']}): {failure['error']}")
+        print(visible(f"result_{failure['index']} {word} ({failure['failure_class']}): {failure['error']}"))
         if failure["where"] is not None:
-            print(f"    at   {failure['where']}")
+            print(visible(f"    at   {failure['where']}"))
         print(f"    log  {failure['log']}  (attempt {failure['attempts']})")
 
 
 def _shown(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = f"{value:.4g}" if isinstance(value, float) else visible(str(value))
+    return text if len(text) <= _MAX_CELL else text[: _MAX_CELL - 1] + "…"
 
 
 def _console() -> Console:
