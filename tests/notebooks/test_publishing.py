@@ -87,11 +87,15 @@ def test_page_is_there_while_others_run(user: Project) -> None:
 
 
 def test_hidden_input(user: Project) -> None:
-    """--hide_input leaves what the cells put out, and folds the code away."""
-    write_notebook(user, CONFIG, "print('shown' + str(1))")
-    assert user.run_notebook("--publish_notebook", "--hide_input").code == 0
-    page = (user.result_dir(0) / "nb.html").read_text()
-    assert "shown1" in page
+    """--hide_input leaves the code out of the page; asking for another kind of page makes it anew."""
+    write_notebook(user, CONFIG, "print('shown' + str(1))  # a secret")
+    page = user.result_dir(0) / "nb.html"
+    for options, shows_code in ((["--hide_input"], False), ([], True), (["--hide_input"], False)):
+        assert user.run_notebook("--publish_notebook", *options).code == 0
+        assert "shown1" in page.read_text()
+        assert ("secret" in page.read_text()) is shows_code
+    assert user.configmill("report", str(user.out)).code == 0
+    assert "secret" not in page.read_text()
 
 
 def test_report_of_a_function_campaign(squares: Project) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,21 @@ import pytest
 from tests.conftest import Project
 from tests.notebooks.written import PYTHON, executed, write_notebook
 
+TINY_KERNEL = """
+    from ipykernel.kernelapp import IPKernelApp
+    from ipykernel.kernelbase import Kernel
+
+    class Tiny(Kernel):
+        implementation, implementation_version, banner = "tiny", "1", "tiny"
+        language_info = {"name": "tiny", "mimetype": "text/plain", "file_extension": ".txt"}
+
+        def do_execute(self, code, silent, store_history=True, user_expressions=None, allow_stdin=False):
+            if not silent:
+                self.send_response(self.iopub_socket, "stream", {"name": "stdout", "text": f"you said {code}"})
+            return {"status": "ok", "execution_count": self.execution_count, "payload": [], "user_expressions": {}}
+
+    IPKernelApp.launch_instance(kernel_class=Tiny)
+    """
 CONFIG = "import configmill\nconfig = configmill.get_config_from_env()"
 
 
@@ -78,16 +96,21 @@ def test_surroundings_of_a_kernel(user: Project) -> None:
     }  # fmt: skip
 
 
-def test_twelve_kernels_at_a_time(user: Project) -> None:
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A temporary folder whose path is short enough for sockets."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def test_twelve_kernels_at_a_time(user: Project, short_folder: Path) -> None:
     """Twelve notebooks that start at once all find their own kernel, and leave nothing in the temporary folder."""
-    sockets = user.root / "t"
-    sockets.mkdir()
     write_notebook(user, CONFIG, "print('I am', config.x)")
     argv = user.notebook_command("--num_threads", "12", "--json", builder="builder.build(12)")
-    done = user.call(argv, env=user.environment(TMPDIR=str(sockets)))
+    done = user.call(argv, env=user.environment(TMPDIR=str(short_folder)))
     assert done.code == 0, done
     assert [executed(user, index).printed(2) for index in range(12)] == [f"I am {index}\n" for index in range(12)]
-    assert list(sockets.iterdir()) == []
+    assert list(short_folder.iterdir()) == []
 
 
 def test_edit_during_a_campaign_does_not_leak_in(user: Project) -> None:
@@ -148,6 +171,109 @@ def test_cells_that_are_not_run(user: Project) -> None:
     assert kept.printed(3) == "end\n"
 
 
+def test_sockets_of_the_killed_go_with_the_next(user: Project, short_folder: Path) -> None:
+    """What a minder that was killed left in the temporary folder is removed by a later one; what is in use stays."""
+    write_notebook(
+        user,
+        "import ipykernel, os, pathlib, signal, time\nprint(ipykernel.get_connection_info(unpack=True)['ip'])",
+        "if not pathlib.Path('seen').exists():\n"
+        "    pathlib.Path('seen').touch()\n"
+        "    runner = int(pathlib.Path('/proc/self/stat').read_text().rpartition(')')[2].split()[1])\n"
+        "    minder = int(pathlib.Path(f'/proc/{runner}/stat').read_text().rpartition(')')[2].split()[1])\n"
+        "    os.kill(minder, signal.SIGKILL); time.sleep(1000)",
+    )
+    environment = user.environment(TMPDIR=str(short_folder))
+    (short_folder / "configmill-of-mine").mkdir()
+    done = user.call(user.notebook_command(), env=environment)
+    assert done.code == 0, done  # the lost attempt is repeated
+    assert user.json(0, "attempts/1.json")["failure_class"] == "lost"
+    assert executed(user, 0).printed(1).startswith(str(short_folder))
+    assert [path.name for path in short_folder.iterdir()] == ["configmill-of-mine"]
+
+
+def test_what_cells_leave_running_holds_nothing_up(user: Project) -> None:
+    """A subprocess or a pool that a notebook leaves behind is ended with it; what it registered with atexit runs."""
+    write_notebook(
+        user,
+        "import atexit, multiprocessing, subprocess",
+        "left = subprocess.Popen(['sleep', '1000'])",
+        "pool = multiprocessing.get_context('spawn').Pool(1)\nprint(pool.map(abs, [-7]))",
+        "atexit.register(lambda: print('the last thing'))",
+    )
+    done = user.run_notebook()
+    assert done.code == 0, done
+    assert "is killed" not in user.log(0)
+    assert user.log(0).endswith("the last thing\n")
+
+
+def test_widgets_are_kept(user: Project) -> None:
+    """What an Output widget shows is in the notebook's metadata, as after any other run of it."""
+    write_notebook(
+        user,
+        """
+        from ipykernel.comm import Comm
+        shown = {"_model_name": "OutputModel", "_model_module": "@jupyter-widgets/output",
+                 "_model_module_version": "1.0.0", "outputs": []}
+        comm = Comm(target_name="jupyter.widget", data={"state": shown}, metadata={"version": "2.0.0"})
+        comm.send({"method": "update", "state": {"layout": "kept"}})
+        """,
+    )
+    assert user.run_notebook().code == 0
+    widgets = executed(user, 0).content["metadata"]["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
+    assert [widget["state"]["layout"] for widget in widgets.values()] == ["kept"]
+
+
+def test_text_that_utf8_lacks(user: Project) -> None:
+    """Half a surrogate pair in what a cell prints or raises reaches notebook and record."""
+    write_notebook(user, "print('half \\ud800 a pair')", "raise ValueError('half \\ud800 a pair')")
+    failure = user.run_notebook("--json").summary["failures"][0]
+    assert failure["error"] == "ValueError: half \ud800 a pair"
+    assert executed(user, 0).errors(2) == ["ValueError"]
+    assert executed(user, 0).printed(1).startswith("half ")
+
+
+def test_kernel_of_another_language(user: Project) -> None:
+    """A kernel that knows nothing of Configmill runs; what it prints is in the log, too."""
+    kernel = user.root / "jupyter" / "kernels" / "tiny" / "kernel.json"
+    user.write("jupyter/tiny_kernel.py", TINY_KERNEL)
+    argv = [sys.executable, str(user.root / "jupyter" / "tiny_kernel.py"), "-f", "{connection_file}"]
+    kernel.parent.mkdir(parents=True)
+    kernel.write_text(json.dumps({"argv": argv, "display_name": "Tiny", "language": "tiny"}))
+    write_notebook(user, "hello", kernel={"name": "tiny", "display_name": "Tiny"})
+    done = user.call(user.notebook_command(), env=user.environment(JUPYTER_PATH=str(user.root / "jupyter")))
+    assert done.code == 0, done
+    assert executed(user, 0).printed(1) == "you said hello"
+    assert "you said hello" in user.log(0)
+
+
+def test_kernel_that_does_not_start(user: Project) -> None:
+    """The failure quotes what the kernel said last."""
+    user.write("books/types.py", "raise SystemError('a module in the way')")
+    write_notebook(user, "1", name="books/nb.ipynb")
+    failure = user.run_notebook("--json", notebook="books/nb.ipynb").summary["failures"][0]
+    assert failure["failure_class"] == "kernel_died"
+    assert "a module in the way" in failure["error"]
+
+
+def test_project_whose_files_bear_the_names_of_modules(user: Project) -> None:
+    """A user's own email.py or uuid.py is no concern of Configmill's."""
+    for name in ("email", "uuid", "notebook", "nbformat", "queue", "attr"):
+        user.write(f"{name}.py", "raise SystemError('not for Configmill')")
+    write_notebook(user, CONFIG, "print(config.x)")
+    done = user.run_notebook("--publish_notebook", "--json")
+    assert done.code == 0, done
+    assert (done.summary["succeeded"], done.summary["warnings"]) == (1, [])
+
+
+def test_notebook_with_the_longest_name(user: Project) -> None:
+    """A name may be as long as a file's can be."""
+    name = "n" * 249 + ".ipynb"
+    write_notebook(user, CONFIG, name=name)
+    done = user.run_notebook("--publish_notebook", "--json", notebook=name)
+    assert (done.code, done.summary["warnings"]) == (0, []), done
+    assert executed(user, 0, name).states == ["done"]
+
+
 def test_unread_keys_are_told(user: Project) -> None:
     """The summary names the keys that no notebook read; all, where none asked for its config."""
     write_notebook(user, CONFIG, "config.x")
@@ -196,7 +322,9 @@ def bad_notebooks(user: Project) -> dict[str, tuple[list[str], str]]:
     user.write("list.ipynb", "[1, 2]")
     user.write("cells.ipynb", '{"cells": [{"cell_type": "dance"}], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
     user.write("text.txt", "hello")
+    user.write("bare.ipynb", '{"cells": [], "metadata": {}}')
     (user.root / "folder.ipynb").mkdir()
+    os.mkfifo(user.root / "pipe.ipynb")
     return {
         "missing": (["--notebook", "nc.ipynb"], '"nb.ipynb"'),
         "directory": (["--notebook", "folder.ipynb"], "directory"),
@@ -206,6 +334,8 @@ def bad_notebooks(user: Project) -> dict[str, tuple[list[str], str]]:
         "a strange cell": (["--notebook", "cells.ipynb"], "'cells.ipynb'"),
         "its kernel is unknown": (["--notebook", "strange.ipynb"], "'no-such'"),
         "unknown kernel": (["--kernel_name", "pyhton3"], '"python3"'),
+        "no version": (["--notebook", "bare.ipynb"], "'bare.ipynb'"),
+        "a pipe": (["--notebook", "pipe.ipynb"], "'pipe.ipynb'"),
         "cell_timeout": (["--cell_timeout", "0"], "--cell_timeout"),
         "hide_input": (["--hide_input"], "--publish_notebook"),
     }
@@ -213,7 +343,7 @@ def bad_notebooks(user: Project) -> dict[str, tuple[list[str], str]]:
 
 @pytest.mark.parametrize("kind", [
     "missing", "directory", "not a notebook", "torn", "a list", "a strange cell", "its kernel is unknown",
-    "unknown kernel", "cell_timeout", "hide_input",
+    "unknown kernel", "no version", "a pipe", "cell_timeout", "hide_input",
 ])  # fmt: skip
 def test_bad_input_creates_nothing(user: Project, kind: str) -> None:
     """What can't be run is refused with exit code 2, in two sentences, before anything is created."""

@@ -80,6 +80,19 @@ def test_class_of_a_failing_cell(user: Project, code: str, failure_class: str) -
     assert summary["exit_code"] == 1
 
 
+@pytest.mark.parametrize("options", [[], ["--allow_errors"]])
+def test_notebook_that_exits(user: Project, options: list[str]) -> None:
+    """exit() ends the notebook there, as a failure: what follows must not work on what made it give up."""
+    write_notebook(user, CONFIG, "print('enough')\nexit()", "open('still', 'w')")
+    done = user.run_notebook("--json", *options)
+    assert done.code == 1, done
+    failure = done.summary["failures"][0]
+    assert (failure["failure_class"], failure["where"]) == ("code_error", "cell 2")
+    assert "exit()" in failure["error"]
+    assert executed(user, 0).states == ["done", "failed", "not_run"]
+    assert not (user.root / "still").exists()
+
+
 @pytest.mark.parametrize("how", ["os.kill(os.getpid(), 9)", "os._exit(7)"])
 def test_killed_kernel(user: Project, how: str) -> None:
     """What the kernel printed up to its death is in the notebook and in the log, and the cell says how it died."""

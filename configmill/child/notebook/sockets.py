@@ -9,9 +9,9 @@ import tempfile
 from configmill.config.hashing import sha256_hex
 from configmill.processes import is_running, start_time
 
-_PREFIX = "configmill-sockets-"
+_PREFIX = "configmill-"
 #: What is left of the 107 for the folder's own name, and jupyter's for a socket.
-_MAX_BYTES_ABOVE = 50
+_MAX_BYTES_ABOVE = 45
 
 def make_socket_dir() -> str:
     """A folder of this attempt's own for its kernel's sockets; their paths may have 107 bytes at most (unix(7)).
