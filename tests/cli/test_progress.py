@@ -200,3 +200,11 @@ def test_a_usage_error_in_a_terminal(squares: Project) -> None:
         assert screen.end() == 2
         assert 'Did you mean "build"?' in screen.printed
         assert "waiting" not in screen.printed
+
+
+def test_no_error_gets_at_the_terminal(squares: Project) -> None:
+    """Control characters of an error's message are shown, not obeyed: it can't clear or colour the user's screen."""
+    squares.write("experiment.py", "def run(config):\n    raise ValueError('\\x1b[2Jgone \\x07\\x00')\n")
+    shown = squares.run("--index", "0").out + squares.configmill("failures", str(squares.out)).out
+    assert shown.count("\\x1b[2Jgone \\x07\\x00") == 3
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", shown)

@@ -76,3 +76,13 @@ def test_many_kinds_of_failures(browser: Browser, tmp_path: Path) -> None:
     assert len(view.all("#groups > details")) < 20
     view.one("#groups > button").click()
     assert len(view.all("#groups > details")) == 100
+
+
+def test_failures_are_found_by_what_failed(view: IndexView) -> None:
+    """Typing a class or words of a message leaves the rows that failed of it, though no column shows them."""
+    view.search("killed")
+    assert set(view.column("status")) == {"failed"}
+    killed = len(view.rows())
+    view.search("does not converge")
+    assert set(view.column("status")) == {"failed"}
+    assert killed + len(view.rows()) == 6

@@ -13,6 +13,7 @@ _PREFIX = "configmill-"
 #: What is left of the 107 for the folder's own name, and jupyter's for a socket.
 _MAX_BYTES_ABOVE = 45
 
+
 def make_socket_dir() -> str:
     """A folder of this attempt's own for its kernel's sockets; their paths may have 107 bytes at most (unix(7)).
 
