@@ -20,7 +20,8 @@ from configmill.protocol.layout import CampaignDir
 from configmill.report.durations import duration
 from configmill.report.terminal.lines import finished_lines, notice_line, planned_line
 
-MAX_RUNNING_SHOWN = 8
+MIN_RUNNING_SHOWN = 8
+_OTHER_LINES = 10
 _STYLES = {
     status.SUCCEEDED: "green",
     status.SUCCEEDED_WITH_ERRORS: "yellow",
@@ -110,10 +111,10 @@ class LiveReporter:
 
     def _running_lines(self) -> list[Text]:
         oldest_first = sorted(self._running.items(), key=lambda item: item[1].since)
-        lines = [
-            Text(f"  result_{index}  {running}", style="dim") for index, running in oldest_first[:MAX_RUNNING_SHOWN]
-        ]
-        more = len(self._running) - MAX_RUNNING_SHOWN
+        # As many as fit below the counts, with some room for what scrolls by above.
+        room = max(MIN_RUNNING_SHOWN, self._console.height - _OTHER_LINES)
+        lines = [Text(f"  result_{index}  {running}", style="dim") for index, running in oldest_first[:room]]
+        more = len(self._running) - room
         return [*lines, Text(f"  ... and {more} more", style="dim")] if more > 0 else lines
 
 
