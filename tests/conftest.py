@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -22,6 +23,11 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 #: Every process that a test starts carries this variable, however deep and in whatever session.
 MARK = "CONFIGMILL_TEST_MARK"
 HOSTILE_NAME = "a 'quoted\" dir; echo $HOME"
+
+
+def pytest_configure() -> None:
+    """A shell ignores SIGINT for what it starts in the background, and so would all that the tests start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Project:

@@ -131,24 +131,35 @@ def test_outputs_of_every_kind(browser: Browser, notebook_campaign: Project) -> 
 
 
 def test_code_is_folded_and_shown_again(browser: Browser, notebook_campaign: Project, tmp_path: Path) -> None:
-    """With hide_input the code is out of sight, except for what failed; the button shows it and hides it again."""
+    """A button hides the code and shows it again; what failed keeps its place."""
     page = tmp_path / "fit.html"
     path = saved_path(notebook_campaign, FAILING_INDEX)
-    page.write_text(render_page(str(path), page_head(**FAILURE), hide_input=True))
+    page.write_text(render_page(str(path), page_head(**FAILURE)))
     browser.open(page)
 
     def visible() -> list[bool]:
         return [source.is_displayed() for source in _all(browser, ".source")]
 
-    hidden = [number == FAILING_CELL for number in range(1, NUM_CELLS + 1)]
-    assert visible() == hidden
-    assert browser.driver.find_element(By.CSS_SELECTOR, "table.dataframe").is_displayed()
-    button = browser.driver.find_element(By.ID, "toggle-code")
-    assert button.text == "Show code"
-    button.click()
     assert visible() == [True] * NUM_CELLS
-    button.click()
-    assert visible() == hidden
+    button = browser.driver.find_element(By.ID, "toggle-code")
+    for caption, shown in (("Show code", False), ("Hide code", True)):
+        button.click()
+        assert button.text == caption
+        assert visible() == [shown] * NUM_CELLS
+        assert browser.driver.find_element(By.CSS_SELECTOR, "table.dataframe").is_displayed()
+    browser.assert_quiet()
+
+
+def test_code_is_left_out(browser: Browser, notebook_campaign: Project, tmp_path: Path) -> None:
+    """With hide_input no code is in the page, nor a button for it; what the cells put out is."""
+    page = tmp_path / "fit.html"
+    path = saved_path(notebook_campaign, FAILING_INDEX)
+    page.write_text(render_page(str(path), page_head(**FAILURE), hide_input=True))
+    assert "get_config_from_env" not in page.read_text()
+    browser.open(page)
+    assert _all(browser, ".source") == _all(browser, "#toggle-code") == []
+    assert browser.driver.find_element(By.CSS_SELECTOR, "table.dataframe").is_displayed()
+    assert browser.driver.find_element(By.CSS_SELECTOR, ".cell.failed").is_displayed()
     browser.assert_quiet()
 
 
