@@ -142,10 +142,10 @@ def test_code_is_folded_and_shown_again(browser: Browser, notebook_campaign: Pro
 
     assert visible() == [True] * NUM_CELLS
     button = browser.driver.find_element(By.ID, "toggle-code")
-    for caption, shown in (("Show code", False), ("Hide code", True)):
+    for caption, is_shown in (("Show code", False), ("Hide code", True)):
         button.click()
         assert button.text == caption
-        assert visible() == [shown] * NUM_CELLS
+        assert visible() == [is_shown] * NUM_CELLS
         assert browser.driver.find_element(By.CSS_SELECTOR, "table.dataframe").is_displayed()
     browser.assert_quiet()
 
