@@ -34,7 +34,7 @@ _GIVEN_AS_OBJECTS = "(configs given as objects)"
 
 def run(
     builder_or_configs: str | Iterable[Any],
-    experiment: str | Callable[[Any], Any],
+    experiment: str | os.PathLike[str] | Callable[[Any], Any],
     dst_dir: str | os.PathLike[str],
     *,
     num_threads: int | str = 1,
@@ -77,6 +77,8 @@ def run(
     put_first_on_path(os.getcwd())
     configs = None if isinstance(builder_or_configs, str) else as_config_list(builder_or_configs)
     notebook = None
+    if isinstance(experiment, os.PathLike):
+        experiment = os.fspath(experiment)
     if isinstance(experiment, str) and is_notebook(experiment):
         found = resolve_notebook(experiment, os.getcwd(), kernel_name)
         notebook = NotebookRequest(found.kernel_name, allow_errors, cell_timeout, publish_notebook, hide_input)

@@ -37,7 +37,7 @@ def write_atomic(path: str, data: str | bytes, *, durable: bool = False) -> None
             os.close(descriptor)
         os.replace(beside, path)
     except BaseException:
-        os.unlink(beside)
+        remove_if_there(beside)  # a signal may come when it is renamed already
         raise
 
 

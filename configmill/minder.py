@@ -221,7 +221,7 @@ class Minder:
             from configmill.child.notebook.sockets import remove_socket_dir
 
             remove_socket_dir(self._orders.notebook.socket_dir)
-            finish_saved(self._dir.notebook(self._attempt.target), record)
+            finish_saved(self._dir, self._attempt.target, record)
         write_end(self._dir, record)
 
     def _verdict(self) -> Report:

@@ -70,7 +70,11 @@ def command(arguments: Sequence[str]) -> int:
                 raise UsageError(f"--{name} goes with {what}, not with {given.what!r}. Leave it out.")
     if given.descending and given.sort is None:
         raise UsageError("--descending says nothing without --sort. Add --sort COLUMN.")
-    _COMMANDS[given.what](given, require_campaign(given.dst_dir))
+    directory = require_campaign(given.dst_dir)
+    try:
+        _COMMANDS[given.what](given, directory)
+    except PermissionError as error:
+        raise UsageError(f"{given.dst_dir!r} can't be written to ({error}). Ask its owner, or copy it.") from error
     return 0
 
 
@@ -147,8 +151,9 @@ def _report(given: argparse.Namespace, directory: CampaignDir) -> None:
     if is_notebook(target):
         hide_input = given.hide_input or _hid_input(directory)
         pages = NotebookPages(directory, target, varying=varying_keys(rows), hide_input=hide_input)
+    before = _last_change(directory.index_html)
     warnings = write_report(directory, pages)
-    if not os.path.exists(directory.index_html):
+    if _last_change(directory.index_html) == before:
         raise UsageError(f"{given.dst_dir!r} gets no report: {warnings[-1]} Give a directory that you may write to.")
     if given.json:
         said = {"dst_dir": directory.path, "report": directory.index_html, "repaired": repaired, "warnings": warnings}
@@ -158,6 +163,10 @@ def _report(given: argparse.Namespace, directory: CampaignDir) -> None:
         for line in (done if repaired else []) + warnings:
             print(f"note: {line}")
         print(f"report: {directory.index_html}")
+
+
+def _last_change(path: str) -> int | None:
+    return os.stat(path).st_mtime_ns if os.path.exists(path) else None
 
 
 def _hid_input(directory: CampaignDir) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -92,7 +93,9 @@ def _existing_kernel(path: str, given: str | None, own: str | None) -> str:
             f"{asked} is not installed. {nearest_sentence(name, known)} Or install it (jupyter kernelspec list shows "
             "what there is)."
         ) from None
-    if shutil.which(program) is None:
+    # For these names jupyter_client starts the Python that runs it.
+    this_python = ("python", f"python{sys.version_info[0]}", f"python{sys.version_info[0]}.{sys.version_info[1]}")
+    if program not in this_python and shutil.which(program) is None:
         raise UsageError(
             f"{asked} can't be started: its program {program!r} is gone. Install it again, or give another."
         )

@@ -121,7 +121,7 @@ def record_missing_end(
         report=report,
     )
     if is_notebook(target):
-        finish_saved(directory.notebook(target), record)
+        finish_saved(directory, target, record)
     write_end(directory, record)
     return Outcome.from_record(record, directory.log(attempt))
 

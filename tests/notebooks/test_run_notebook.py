@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import sys
@@ -204,6 +205,46 @@ def test_what_cells_leave_running_holds_nothing_up(user: Project) -> None:
     assert done.code == 0, done
     assert "is killed" not in user.log(0)
     assert user.log(0).endswith("the last thing\n")
+
+
+def test_end_of_a_notebook_is_that_of_any_python(user: Project) -> None:
+    """Files that are left open are written to their ends, temporary folders go, finalizers run."""
+    write_notebook(
+        user,
+        """
+        import gzip, tempfile, weakref
+        history = open("history.csv", "w")
+        history.write("1,2,3")
+        packed = gzip.open("packed.gz", "wt")
+        packed.write("packed")
+        folder = tempfile.TemporaryDirectory(dir=".", prefix="mine-")
+        class Thing: pass
+        thing = Thing()
+        weakref.finalize(thing, print, "finalized")
+        """,
+    )
+    assert user.run_notebook().code == 0
+    assert (user.root / "history.csv").read_text() == "1,2,3"
+    with gzip.open(user.root / "packed.gz", "rt") as packed:
+        assert packed.read() == "packed"
+    assert list(user.root.glob("mine-*")) == []
+    assert user.log(0).count("finalized\n") == 1
+
+
+def test_many_quick_cells(user: Project) -> None:
+    """Saving doesn't take the longer the more cells have run: the last state is there all the same."""
+    write_notebook(user, *[f"print({number})" for number in range(300)])
+    assert user.run_notebook().code == 0
+    kept = executed(user, 0)
+    assert kept.states == ["done"] * 300
+    assert [kept.printed(number) for number in (1, 150, 300)] == ["0\n", "149\n", "299\n"]
+
+
+def test_without_a_python_on_the_path(user: Project) -> None:
+    """A virtual environment need not be activated: the kernel `python3` is this very Python."""
+    write_notebook(user, CONFIG)
+    done = user.call(user.notebook_command(), env=user.environment(PATH=str(user.root)))
+    assert done.code == 0, done
 
 
 def test_widgets_are_kept(user: Project) -> None:

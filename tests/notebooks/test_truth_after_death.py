@@ -64,6 +64,21 @@ def test_place_of_a_failure_in_a_cell(user: Project) -> None:
     assert failure["where"] == "cell 2, line 2 in broken"
 
 
+def test_place_of_a_syntax_error(user: Project) -> None:
+    """A cell that isn't Python is placed by cell and line, without the file name that IPython made up."""
+    write_notebook(user, CONFIG, "x = 1\ndef f(:\n    pass")
+    failure = user.run_notebook("--json").summary["failures"][0]
+    assert (failure["error"], failure["where"]) == ("SyntaxError: invalid syntax", "cell 2, line 2")
+
+
+def test_group_of_exceptions_is_an_error_of_the_cell(user: Project) -> None:
+    """IPython prints a group's traceback itself: the cell has an error output all the same."""
+    write_notebook(user, CONFIG, "raise ExceptionGroup('many', [ValueError('a')])")
+    assert user.run_notebook().code == 1
+    assert executed(user, 0).errors(2) == ["ExceptionGroup"]
+    assert "many" in executed(user, 0).evalues(2)[0]
+
+
 @pytest.mark.parametrize(("code", "failure_class"), [
     ("raise MemoryError('too big')", "oom_host"),
     ("open('/no/such/file')", "io"),

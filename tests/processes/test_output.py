@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 
 import pytest
@@ -167,3 +168,25 @@ def test_below_the_log_level_nothing_is_shown(project: Project) -> None:
     )
     assert "hidden" not in project.log(0)
     assert "shown" in project.log(0)
+
+
+def test_files_left_open_are_written_to_their_ends(project: Project) -> None:
+    """What an experiment writes to a file in a global, which nobody closes, is there when it has ended."""
+    project.write("builder.py", "def build():\n    return [{'x': 1}]\n")
+    project.write(
+        "experiment.py",
+        """
+        import gzip
+
+        history = open("history.csv", "w")
+        packed = gzip.open("packed.gz", "wt")
+
+        def run(config):
+            history.write("1,2,3")
+            packed.write("packed")
+        """,
+    )
+    assert project.run().code == 0
+    assert (project.root / "history.csv").read_text() == "1,2,3"
+    with gzip.open(project.root / "packed.gz", "rt") as packed:
+        assert packed.read() == "packed"

@@ -8,6 +8,7 @@ client.parting                                              # what only the kern
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from queue import Empty
@@ -54,6 +55,7 @@ class Client(Session):
             allow_errors=allow_errors,
             on_cell_error=self._on_cell_error,
             on_cell_executed=self._on_cell_executed,
+            on_cell_complete=self._on_cell_sent,
         )
         #: Where a cell was when it was told to end, or its kernel died.
         self.interrupted_at: str | None = None
@@ -109,6 +111,7 @@ class Client(Session):
             return
         self.nb_man.cell_exception(cell, index)
         self.nb_man.cell_complete(cell, index)
+        self.nb_man.save_now()
         self.failures.append(failure)
         if not self.allow_errors or self._exited or self.shutdown_kernel == "immediate":
             raise CellFailed(failure)
@@ -140,9 +143,12 @@ class Client(Session):
             return CellFailure(number, status.CODE_ERROR, message, where=f"cell {number}")
         if self._raised is None or "raises-exception" in cell.metadata.get("tags", ()):
             return None
-        self._log_traceback(self._raised)
         known = self.ask("failure") or {}
         name, message = self._raised.get("ename", "error"), self._raised.get("evalue", "")
+        traceback = self._raised.get("traceback") or [f"{name}: {message}"]
+        if not any(output["output_type"] == "error" for output in cell.outputs):  # IPython printed it, or could not
+            cell.outputs.append(new_output("error", ename=name, evalue=message, traceback=traceback))
+        logger.error("a cell raised:\n%s", executed.without_colours("\n".join(traceback)))
         return CellFailure(
             cell=number,
             failure_class=known.get("failure_class") or class_of_name(name),
@@ -158,13 +164,12 @@ class Client(Session):
     def _on_cell_error(self, cell: Any, cell_index: int, execute_reply: dict[str, Any]) -> None:
         self._raised = execute_reply["content"]
 
+    def _on_cell_sent(self, cell: Any, cell_index: int) -> None:
+        asyncio.get_running_loop().call_later(max(0.0, self.nb_man.seconds_to_save()), self.nb_man.catch_up)
+
     def _on_cell_executed(self, cell: Any, cell_index: int, execute_reply: dict[str, Any]) -> None:
         payload = execute_reply["content"].get("payload") or ()
         self._exited = any(entry.get("source") == "ask_exit" for entry in payload)  # the kernel is about to end
-
-    def _log_traceback(self, raised: dict[str, Any]) -> None:
-        text = executed.without_colours("\n".join(raised.get("traceback", ())))
-        logger.error("a cell raised:\n%s", text)
 
     def _part(self, error: BaseException) -> None:
         """Before the kernel is ended after a failure: what it still can tell, or that it is to be ended at once."""
@@ -179,7 +184,7 @@ class Client(Session):
         """Keep what only the kernel knows, and what its widgets show, and let it end."""
         self.parting = self.ask("leave") or {}
         self.set_widgets_metadata()
-        self.nb_man.save()
+        self.nb_man.save_now()
         self.let_the_kernel_end()
 
     def _get_timeout(self, cell: Any) -> float | None:

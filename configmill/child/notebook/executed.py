@@ -1,7 +1,7 @@
 """The executed notebook as it is kept: which of its cells ran, which failed, and which never did.
 
-    begin(notebook, attempt)          # the runner: every cell that is to run is pending
-    finish_saved(path, record)        # whoever minds the attempt: nothing is pending or running any more
+    begin(notebook, attempt)                   # the runner: every cell that is to run is pending
+    finish_saved(directory, target, record)    # whoever minds the attempt: nothing is pending or running any more
 
 papermill's own statuses are not enough: when a kernel dies they call the dying cell and all after it completed. Here a
 notebook is its parsed JSON, so that the manager can finish one whose process was killed without a package for it.
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from configmill.protocol.attempt import Attempt
+    from configmill.protocol.layout import ExperimentDir
 
 VERSION = 1
 KEY = "configmill"
@@ -77,19 +78,33 @@ def running_cell(notebook: Any) -> Any | None:
     return next((cell for cell in notebook["cells"] if _state(cell) == RUNNING), None)
 
 
-def finish_saved(path: str, record: dict[str, Any]) -> None:
+def finish_saved(directory: ExperimentDir, target: str, record: dict[str, Any]) -> None:
     """Note in the saved notebook how the attempt of `record` ended; nothing where it left none.
 
-    The runner may have been killed at any moment, or told to end without being told why.
+    The runner may have been killed at any moment, or told to end without being told why. How far it was it has said in
+    `status.json` as well, which it writes at every cell.
     """
+    path = directory.notebook(target)
     notebook = read_json_of_experiment(path)
     mine = ((notebook or {}).get("metadata") or {}).get(KEY) or {}
     if notebook is not None and mine.get("attempt") == record["attempt"] and mine.get("status") == statuses.RUNNING:
-        finish(notebook, record)
+        view = read_json_of_experiment(directory.status) or {}
+        _catch_up(notebook, view.get("cell", 0) if view.get("attempt") == record["attempt"] else 0)
+        _finish(notebook, record)
         write_json(path, notebook)
 
 
-def finish(notebook: Any, record: dict[str, Any]) -> None:
+def _catch_up(notebook: Any, reached: int) -> None:
+    """Have the cells tell what quick ones had yet to save: those before `reached` had ended, and that one ran."""
+    for cell in notebook["cells"]:
+        number = cell["metadata"].get(KEY, {}).get("cell", reached)
+        if number < reached and _state(cell) in (PENDING, RUNNING):
+            set_state(cell, DONE, cell["metadata"][KEY].get("seconds"))
+        elif number == reached and _state(cell) == PENDING:
+            set_state(cell, RUNNING)
+
+
+def _finish(notebook: Any, record: dict[str, Any]) -> None:
     """Note how the attempt ended: the cell that was running failed of it, what had yet to run never did."""
     metadata, status = notebook["metadata"], record["status"]
     interrupted = running_cell(notebook)

@@ -20,7 +20,7 @@ from configmill.protocol.attempt import Attempt
 
 #: Seconds between two saves while a cell runs, and the share of the time that saving may take.
 _MIN_INTERVAL = 1.0
-_MAX_SHARE = 0.05
+_MAX_SHARE = 0.2
 
 
 class Keeper(NotebookExecutionManager):  # type: ignore[misc]
@@ -35,6 +35,7 @@ class Keeper(NotebookExecutionManager):  # type: ignore[misc]
         self.num_cells = len(executed.cells_to_run(nb))
         self._began = 0.0
         self._saved_at = self._save_seconds = 0.0
+        self._is_unsaved = False
 
     def notebook_start(self, **_: Any) -> None:
         """Clear what an earlier execution left, and save."""
@@ -66,23 +67,39 @@ class Keeper(NotebookExecutionManager):  # type: ignore[misc]
     def cell_cut_off(self, cell: Any) -> None:
         """Save what the cell has put out and how long it ran; what ended it is not known yet."""
         executed.set_state(cell, executed.RUNNING, self._seconds())
-        self.save()
+        self.save_now()
 
     def notebook_complete(self, **_: Any) -> None:
         """Nothing more: how it ended is the runner's to say, which knows more than papermill does here."""
 
     def save(self, **_: Any) -> None:
+        """Write the notebook, or where saving would take much of the time, note that it is to be (`catch_up`)."""
+        self._is_unsaved = True
+        if self.seconds_to_save() <= 0:
+            self.save_now()
+
+    def seconds_to_save(self) -> float:
+        """How long to wait with the next save, so that saving takes no more than its share of the time."""
+        return self._saved_at + self._save_seconds / _MAX_SHARE - time.monotonic()
+
+    def save_now(self) -> None:
         """Write the notebook, in one step."""
         began = time.monotonic()
         write_atomic(self._path, writes_json(self.nb) + "\n")
+        self._is_unsaved = False
         self._saved_at = time.monotonic()
         self._save_seconds = self._saved_at - began
+
+    def catch_up(self) -> None:
+        """Write what quick cells have left unsaved; called while a cell runs, as soon as that may be."""
+        if self._is_unsaved:
+            self.save_now()
 
     def autosave_cell(self, **_: Any) -> None:
         """Save what the running cell has put out so far, now and then."""
         interval = max(_MIN_INTERVAL, self._save_seconds / _MAX_SHARE)
         if time.monotonic() >= self._saved_at + interval:
-            self.save()
+            self.save_now()
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began

@@ -21,7 +21,7 @@ from configmill.child.rebuild import put_first_on_path
 from configmill.child.user_logging import configure_on_import
 from configmill.config.frames import last_user_frame
 from configmill.measure.provenance import ProjectCode
-from configmill.processes import die_with_parent, exit_now
+from configmill.processes import die_with_parent
 from configmill.protocol.attempt import Attempt
 
 TYPE_CHECKING = False
@@ -44,7 +44,6 @@ def enter(orders: str) -> None:
         _write_through(stream, descriptor)
     configure_on_import(given["log_level"])
     _send_what_utf8_lacks()
-    atexit.register(_end_at_once)  # runs after what the notebook registers, and before what ipykernel has
 
 
 def code_of_notebook(project_dir: str, dst_dir: str, notebook: str, source: str) -> ProjectCode:
@@ -60,8 +59,7 @@ def failure() -> str:
     error = getattr(sys, "last_value", None)
     if not isinstance(error, BaseException):
         return "null"
-    message = f"the notebook called sys.exit({error.code!r})" if isinstance(error, SystemExit) else describe(error)
-    return json.dumps({"failure_class": failure_class_of(error), "message": message, "where": _place(error)})
+    return json.dumps({"failure_class": failure_class_of(error), "message": _message(error), "where": _place(error)})
 
 
 def leave() -> str:
@@ -77,8 +75,24 @@ def leave() -> str:
 
 
 def end() -> None:
-    """End this process in order: wait for its threads, run what the notebook has registered with atexit, and go."""
-    exit_now(0)
+    """End this process as any Python ends: its threads, what is registered with atexit, files that are still open.
+
+    All but ipykernel's closing of its sockets. That waits 10 s where a subprocess still holds the other end of its
+    pipes, and now and then without any reason; its shutdown spends seconds on what a pool leaves running.
+    """
+    app = _shell().kernel.parent
+    atexit.unregister(app.close)
+    if app.iopub_thread is not None:
+        atexit.unregister(app.iopub_thread.stop)
+    app.io_loop.add_callback(app.io_loop.stop)  # the main thread then returns from the kernel
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"the notebook called sys.exit({error.code!r})"
+    if isinstance(error, SyntaxError) and error.filename in _cells_by_filename():
+        return f"{type(error).__name__}: {error.msg}"  # without the name that IPython made up for the cell
+    return describe(error)
 
 
 def _place(error: BaseException) -> str | None:
@@ -86,6 +100,8 @@ def _place(error: BaseException) -> str | None:
     where = last_user_frame(error)
     numbers = _cells_by_filename()
     deepest = None
+    if isinstance(error, SyntaxError) and error.filename in numbers:
+        return f"cell {numbers[error.filename]}, line {error.lineno}"
     step = error.__traceback__
     while step is not None:
         number = numbers.get(step.tb_frame.f_code.co_filename)
@@ -111,14 +127,6 @@ def _cells_by_filename() -> dict[str, int]:
 def _shell() -> Any:
     # Whoever calls this is in an IPython kernel, which has imported it.
     return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-
-
-def _end_at_once() -> None:
-    """Go before ipykernel closes its sockets.
-
-    That waits 10 s where a subprocess still holds the other end of its pipes, and now and then without any reason.
-    """
-    os._exit(0)
 
 
 def _send_what_utf8_lacks() -> None:
