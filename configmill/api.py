@@ -112,11 +112,8 @@ def run(
     )
     if dry_run:
         return dry_run_request(request, configs)[0]
-    publisher = Publisher(request, on_event)
-    try:
+    with Publisher(request, on_event) as publisher:
         summary = run_request(request, configs=configs, on_event=publisher, conclude=publisher.conclude)
-    finally:
-        publisher.close()
     if summary.signal is not None:
         _end_caller(summary.signal)
     return summary

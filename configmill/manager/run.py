@@ -29,20 +29,23 @@ from configmill.store.campaign import open_campaign
 from configmill.store.experiments import interrupt_unfinished, unfinished_experiments
 from configmill.store.lock import is_in_use
 
+Conclude = Callable[[CampaignDir, bool, Callable[[str], None]], Sequence[str]]
+
 
 def run(
     request: RunRequest,
     *,
     configs: ConfigList | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
-    conclude: Callable[[CampaignDir, bool], Sequence[str]] = lambda directory, changed: (),
+    conclude: Conclude = lambda directory, changed, say: (),
     confirm_clean: Callable[[str], bool] | None = None,
     owns_process: bool = False,
 ) -> Summary:
     """Run every config of the request once; raises UsageError before anything is created.
 
     `configs` are given as objects, in place of a builder string. `conclude` is called under the lock when all has
-    ended, with whether anything has changed, to make what is shown of the campaign; it returns warnings.
+    ended, with whether anything has changed, to make what is shown of the campaign; it says what takes long, and
+    returns warnings.
     `owns_process`: this process is the manager and nothing else (see ColdLauncher).
     """
     began = time.monotonic()
@@ -73,7 +76,9 @@ def run(
             changed = to_run or links_changed or campaign.previous_died or len(plan.selected) < len(plan.configs)
             if changed or not os.path.exists(directory.results_csv):
                 record.derive_tables(plan)
-            warnings = conclude(directory, bool(changed))
+            warnings = conclude(directory, bool(changed), lambda text: campaign_run.emit(Note(text)))
+            for warning in warnings:
+                campaign_run.emit(Note(warning))
             if campaign_run.error is not None:
                 raise campaign_run.error
             seconds = time.monotonic() - began

@@ -1,7 +1,7 @@
 """Publishes a run while it goes on: a page for each notebook as soon as it has ended, the report at the end.
 
-    publisher = Publisher(request, reporter)
-    summary = run(request, on_event=publisher, conclude=publisher.conclude)
+    with Publisher(request, reporter) as publisher:
+        summary = run(request, on_event=publisher, conclude=publisher.conclude)
 
 Pages are made in one thread beside the worker loops: rendering takes a good part of a second, and no device should wait
 for it. Publishing is not running: what goes wrong here is a warning.
@@ -13,9 +13,10 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
-from configmill.protocol.events import Event, Finished, Note, Planned, Started, Stopping
+from configmill.protocol.events import Event, Finished, Planned, Started, Stopping
 from configmill.protocol.layout import CampaignDir
 from configmill.protocol.request import RunRequest
 
@@ -49,33 +50,32 @@ class Publisher:
             self._hurry = self._hurry or event.again
         self._reporter(event)
 
-    def close(self) -> None:
-        """End the thread, also where the run ended without a conclusion."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._finish_pages()  # also where the run ended without a conclusion
+
+    def _finish_pages(self) -> None:
+        """Wait for the pages under way, and end the thread."""
         if self._thread is not None:
             self._ended.put(None)
             self._thread.join()
             self._thread = None
 
-    def conclude(self, directory: CampaignDir, changed: bool) -> Sequence[str]:
-        """Wait for the pages and make the report; returns warnings, which the reporter has been told."""
-        self.close()
+    def conclude(self, directory: CampaignDir, changed: bool, say: Callable[[str], None]) -> Sequence[str]:
+        """Wait for the pages and make the report; returns warnings. `say` is told what takes long."""
+        self._finish_pages()
         if self._hurry or not (changed or self._publishes or not os.path.exists(directory.index_html)):
             return ()
         from configmill.report.campaign_report import write_report
 
         try:
-            warnings = write_report(
-                directory,
-                self._pages,
-                make_missing=self._publishes,
-                say=lambda text: self._reporter(Note(text)),
-                hurry=lambda: self._hurry,
+            return write_report(
+                directory, self._pages, make_missing=self._publishes, say=say, hurry=lambda: self._hurry
             )
         except Exception as error:  # whatever it is: the experiments have run, and their exit code is not about this
-            warnings = [f"the report can't be made: {error!r}. configmill report tries again and shows more."]
-        for warning in warnings:
-            self._reporter(Note(warning))
-        return warnings
+            return [f"the report can't be made: {error!r}. configmill report tries again and shows more."]
 
     def _begin(self, plan: Planned) -> None:
         notebook = self._request.notebook

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 
 import pytest
 
@@ -72,6 +74,22 @@ def test_report_that_cannot_be_made_is_a_warning(user: Project) -> None:
     again = user.configmill("report", str(user.out))
     assert again.code == 2
     assert "report" in again.err
+
+
+def test_warning_that_nobody_reads(user: Project) -> None:
+    """Where whoever read the output has left, a warning changes neither the exit code nor the run's record."""
+    write_notebook(user, CONFIG, "open(config.meta.dst_dir + '/report', 'w').close()\n1 / 0")
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    manager = subprocess.Popen(
+        user.notebook_command(), cwd=user.root, env=user.environment(), stdout=write_end, stderr=subprocess.DEVNULL
+    )
+    os.close(write_end)
+    assert manager.wait(60) == 1
+    (run,) = user.out.glob("runs/*.json")
+    outcome = json.loads(run.read_text())["outcome"]
+    assert outcome["failed"] == 1
+    assert "the report can't be written" in outcome["warnings"][0]
 
 
 def test_page_is_there_while_others_run(user: Project) -> None:
