@@ -76,16 +76,14 @@ def run(
         )
     put_first_on_path(os.getcwd())
     configs = None if isinstance(builder_or_configs, str) else as_config_list(builder_or_configs)
-    notebook = None
-    if isinstance(experiment, os.PathLike):
-        experiment = os.fspath(experiment)
-    if isinstance(experiment, str) and is_notebook(experiment):
-        found = resolve_notebook(experiment, os.getcwd(), kernel_name)
-        notebook = NotebookRequest(found.kernel_name, allow_errors, cell_timeout, publish_notebook, hide_input)
-        target = found.target
-    else:
-        _refuse_notebook_options(publish_notebook, hide_input, allow_errors, cell_timeout, kernel_name)
-        target = resolve_target(experiment) if isinstance(experiment, str) else _target_of(experiment)
+    options = {
+        "publish_notebook": publish_notebook,
+        "hide_input": hide_input,
+        "allow_errors": allow_errors,
+        "cell_timeout": cell_timeout,
+        "kernel_name": kernel_name,
+    }
+    target, notebook = _resolve(experiment, options)
     if configs is not None:
         _check_carriable(configs, target)
     request = RunRequest(
@@ -119,11 +117,25 @@ def run(
     return summary
 
 
-def _refuse_notebook_options(*given: object) -> None:
-    names = ("publish_notebook", "hide_input", "allow_errors", "cell_timeout", "kernel_name")
-    named = [name for name, value in zip(names, given, strict=True) if value]
+def _resolve(
+    experiment: str | os.PathLike[str] | Callable[[Any], Any], options: Mapping[str, Any]
+) -> tuple[str, NotebookRequest | None]:
+    """The target, and what is asked for where it is a notebook, to which `options` belong. Raises UsageError."""
+    if isinstance(experiment, os.PathLike):
+        experiment = os.fspath(experiment)
+    if isinstance(experiment, str) and is_notebook(experiment):
+        found = resolve_notebook(experiment, os.getcwd(), options["kernel_name"])
+        return found.target, NotebookRequest(
+            kernel_name=found.kernel_name,
+            allow_errors=options["allow_errors"],
+            cell_timeout=options["cell_timeout"],
+            publish=options["publish_notebook"],
+            hide_input=options["hide_input"],
+        )
+    named = [name for name, value in options.items() if value]
     if named:
         raise UsageError(f"{named[0]} is about notebooks, and the experiment is a function. Leave it out.")
+    return resolve_target(experiment) if isinstance(experiment, str) else _target_of(experiment), None
 
 
 def _target_of(function: Callable[[Any], Any]) -> str:

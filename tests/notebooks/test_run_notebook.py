@@ -355,6 +355,31 @@ def test_python_api_runs_notebooks(user: Project) -> None:
     assert (user.result_dir(0) / "nb.html").exists()
 
 
+def test_python_api_tells_notebooks_from_functions(user: Project) -> None:
+    """A pathlib.Path is a notebook's path too; what is about notebooks is refused for a function."""
+    write_notebook(user, CONFIG)
+    user.write("experiment.py", "def run(config):\n    return {}\n")
+    user.write(
+        "script.py",
+        """
+        import pathlib, configmill
+
+        if __name__ == "__main__":
+            print(configmill.run("builder.build()", pathlib.Path("nb.ipynb"), "out dir").succeeded)
+            try:
+                configmill.run("builder.build()", "experiment.run", "other", allow_errors=True)
+            except configmill.UsageError as error:
+                print(error)
+        """,
+    )
+    done = user.call([sys.executable, "script.py"])
+    assert done.code == 0, done
+    succeeded, refused = done.out.splitlines()
+    assert succeeded == "1"
+    assert "allow_errors" in refused
+    assert not (user.root / "other").exists()
+
+
 def bad_notebooks(user: Project) -> dict[str, tuple[list[str], str]]:
     """Options that can't be used, and a part of what is said of each."""
     write_notebook(user, "1")
