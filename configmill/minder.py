@@ -93,6 +93,8 @@ class Minder:
 
             self._orders.notebook.socket_dir = make_socket_dir()
         wakeup_fd = self._catch_signals()
+        if self._orders.pulse_fd is not None:
+            os.write(self._orders.pulse_fd, f"{os.getpid()}\n".encode())
         # The clock may be set while an experiment runs: limits go by another one.
         self._started, self._began = time.time(), time.monotonic()
         report_fd = self._fork()
@@ -126,7 +128,7 @@ class Minder:
         read_fd, write_fd = os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
-            become_experiment(minder_pid, (read_fd, *self._wakeup, self._orders.lock_fd, self._orders.lifeline_fd))
+            become_experiment(minder_pid, (read_fd, *self._wakeup, *self._orders.descriptors))
             run_experiment(self._attempt, self._orders, write_fd)
         os.close(write_fd)
         os.set_blocking(read_fd, False)

@@ -12,6 +12,7 @@ from configmill.protocol.attempt import Attempt
 
 TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
 if TYPE_CHECKING:
+    from configmill.child.inheritance import Inheritance
     from configmill.config import Config
     from configmill.measure.provenance import ProjectCode
 
@@ -24,6 +25,9 @@ resumed_from: int | None = None
 
 #: The files of the project that go into the result, None where nobody asks.
 code: ProjectCode | None = None
+
+#: What this process, or one above it, was forked with by the fork server; None where it started cold.
+inherited: Inheritance | None = None
 
 #: The config that user code got from `get_config_from_env`, None where it never asked.
 config: Config | None = None

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 
+from configmill.child import current
 from configmill.child.stub import perform, print_error
 from configmill.child.user_logging import configure_on_import
 from configmill.processes import die_with_parent, exit_now
@@ -39,16 +40,25 @@ def become_experiment(minder_pid: int, descriptors: Iterable[int]) -> None:
         os.close(descriptor)
 
 
-def run_experiment(attempt: Attempt, orders: Orders, report_fd: int) -> None:
-    """Run, report and exit; never returns."""
+def prepare_process(target: str, search_path: Iterable[str], log_level: str) -> None:
+    """What user code finds in its process before its first import: streams, `sys.argv`, `sys.path`, logging."""
     import faulthandler  # a crash in native code leaves its Python traceback in the log
 
     sys.stdout = sys.__stdout__ = _line_by_line(1)  # type: ignore[misc]
-    sys.stderr = sys.__stderr__ = errors = _line_by_line(2)  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = _line_by_line(2)  # type: ignore[misc]
     faulthandler.enable(file=2)
-    sys.argv = [attempt.target]
-    sys.path += [entry for entry in orders.search_path if entry not in sys.path]
-    configure_on_import(orders.log_level)
+    sys.argv = [target]
+    sys.path += [entry for entry in search_path if entry not in sys.path]
+    configure_on_import(log_level)
+
+
+def run_experiment(attempt: Attempt, orders: Orders, report_fd: int) -> None:
+    """Run, report and exit; never returns."""
+    if current.inherited is None:
+        prepare_process(attempt.target, orders.search_path, orders.log_level)
+    else:
+        current.inherited.generators.renew()
+    errors = sys.stderr
     report = _perform(attempt, orders)
     with open(report_fd, "w", encoding="utf-8") as pipe:
         pipe.write(report.to_json())

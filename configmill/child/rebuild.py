@@ -19,6 +19,10 @@ from configmill.errors import ConfigDriftError
 from configmill.files import read_json
 from configmill.protocol.attempt import Attempt
 
+TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 def get_config_from_env() -> Config | None:
     """The config that this process is to run, read-only, with `config.meta`; None where nobody started it.
@@ -45,7 +49,7 @@ def rebuild_config(attempt: Attempt) -> Config:
     load_script(attempt.target)  # saved configs may hold functions of it
     if current.code is not None:
         current.code.look()
-    configs = build(attempt.config_builder)
+    configs = _configs(attempt)
     if attempt.index >= len(configs):
         raise ConfigDriftError(
             f"{attempt.config_builder!r} builds {len(configs)} configs here, but the manager recorded one at index "
@@ -61,6 +65,14 @@ def rebuild_config(attempt: Attempt) -> Config:
         current.code.add_named_in(config, identity)
     config.attach_meta(meta_of(attempt))
     return config.freeze()
+
+
+def _configs(attempt: Attempt) -> Sequence[Config]:
+    """The builder's list: made anew, or as the fork server has built it."""
+    inherited = current.inherited
+    if inherited is not None and inherited.config_builder == attempt.config_builder:
+        return inherited.configs
+    return build(attempt.config_builder)
 
 
 def meta_of(attempt: Attempt) -> ConfigMeta:

@@ -39,13 +39,13 @@ def perform(attempt: Attempt) -> Report:
     termination = Termination()
     process = os.getpid()
     current.attempt = attempt
-    current.code = code = ProjectCode(attempt.project_dir, leave_out=attempt.dst_dir)
-    code.pass_over()  # in the foreground the plan has imported the builder, and what else it needs
+    current.code = code = _project_code(attempt)
     try:
         termination.listen()
         put_first_on_path(attempt.project_dir)
         function = load_target(attempt.target)
-        code.add_module(module_of(attempt.target))
+        if current.inherited is None:
+            code.add_module(module_of(attempt.target))
         config = rebuild_config(attempt)
         result = function(config)
         _end_copy(process)
@@ -62,6 +62,15 @@ def perform(attempt: Attempt) -> Report:
     report.code_hash = code_hash(report.code)
     report.resumed_from = current.resumed_from
     return report
+
+
+def _project_code(attempt: Attempt) -> ProjectCode:
+    """What counts as the experiment's code from here on; the fork server has noted what it imported itself."""
+    if current.inherited is not None:
+        return current.inherited.code
+    code = ProjectCode(attempt.project_dir, leave_out=attempt.dst_dir)
+    code.pass_over()  # in the foreground the plan has imported the builder, and what else it needs
+    return code
 
 
 def _end_copy(process: int, error: BaseException | None = None) -> None:

@@ -17,12 +17,14 @@ from configmill.plan.targets import resolve_target
 from configmill.protocol.request import (
     DEFAULT_GRACE,
     DEFAULT_RETRY_BACKOFF,
+    FOREGROUND,
     LOG_LEVELS,
     NotebookRequest,
     RunRequest,
     Selection,
     width_of,
 )
+from configmill.protocol.start_method import AUTO, START_METHODS
 
 EXIT_CODES = """\
 exit codes:
@@ -109,7 +111,15 @@ def add_running(parser: Parser) -> None:
         "--grace", metavar="SECONDS", default=str(DEFAULT_GRACE),
         help="time that an experiment has to clean up between SIGTERM and SIGKILL (default: 3)",
     )  # fmt: skip
-    group.add_argument("--start_method", choices=("cold",), default="cold", help="a new Python process for each")
+    group.add_argument(
+        "--start_method", choices=START_METHODS, default=AUTO,
+        help="a fork of a process that has imported everything (warm), a new Python each (cold), or warm where that is "
+        "safe, else cold, saying why (auto, the default)",
+    )  # fmt: skip
+    group.add_argument(
+        "--preload", metavar="MODULE", action="append", default=[],
+        help="a module to import ahead as well, for warm starts; may be repeated, or have several with commas",
+    )  # fmt: skip
 
 
 def add_safety_and_output(parser: Parser) -> None:
@@ -175,6 +185,7 @@ def _request(
         dry_run=given.dry_run,
         grace=number("--grace", given.grace),
         start_method=given.start_method,
+        preload=tuple(name.strip() for names in given.preload for name in names.split(",")),
         log_level=_level(given.log_level),
         command=tuple(sys.argv),
     )
@@ -192,7 +203,7 @@ def foreground_request(given: argparse.Namespace) -> RunRequest:
         project_dir=project_dir,
         selection=Selection(ranges=((index, index),), text=f"--config_idx {given.config_idx}"),
         overrides=parse_overrides(given.set),
-        start_method="foreground",
+        start_method=FOREGROUND,
         log_level=_level(given.log_level),
         command=tuple(sys.argv),
     )

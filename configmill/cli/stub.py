@@ -29,7 +29,7 @@ from configmill.protocol import status
 from configmill.protocol.attempt import Attempt, is_inside_experiment
 from configmill.protocol.layout import CampaignDir
 from configmill.protocol.report import Report
-from configmill.protocol.request import RunRequest
+from configmill.protocol.request import FOREGROUND, RunRequest
 from configmill.protocol.summary import Failure, Summary
 from configmill.store.campaign import open_campaign
 from configmill.store.experiments import interrupt_unfinished
@@ -132,7 +132,7 @@ def _perform(attempt: Attempt, run: str, log_level: str) -> Report:
         started=started,
         ended=time.time(),
         report=report,
-        start_method="foreground",
+        start_method=FOREGROUND,
         pid=os.getpid(),
         peak_rss_bytes=usage.ru_maxrss * 1024,
         cpu_seconds=usage.ru_utime + usage.ru_stime,

@@ -125,6 +125,11 @@ def build(string: str) -> ConfigList:
     return as_config_list(built, f'The config builder "{call.text}" returned')
 
 
+def import_module_of(string: str) -> None:
+    """Import the module that a builder string names, and look its function up; raises UsageError as `build` does."""
+    _resolved(parse_call(string))
+
+
 def entry(configs: ConfigList, index: int, string: str) -> Config:
     """Return config `index` of the list that a builder string built; a lazy list runs user code only here.
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 from configmill.config.overrides import overrides_to_json
 from configmill.plan.plan import Plan
 from configmill.protocol.attempt import Attempt
+from configmill.protocol.fork_server import ServerOrders
 from configmill.protocol.request import RunRequest
 from configmill.store.campaign import Campaign
 from configmill.store.experiments import begin_attempt
@@ -15,6 +19,15 @@ def begin(request: RunRequest, plan: Plan, campaign: Campaign, index: int) -> At
     digest = plan.digests[index]
     number = begin_attempt(campaign.dir.experiment(digest), plan.config(index), request.target)
     campaign.link(index, digest)
+    return _attempt(request, index, digest, number)
+
+
+def mark_of(request: RunRequest, plan: Plan) -> Attempt:
+    """An attempt like any other of this request's: the text that tells its processes from others is as long."""
+    return _attempt(request, 0, plan.digests[0], 1)
+
+
+def _attempt(request: RunRequest, index: int, digest: str, number: int) -> Attempt:
     return Attempt(
         config_builder=request.config_builder,
         index=index,
@@ -24,4 +37,22 @@ def begin(request: RunRequest, plan: Plan, campaign: Campaign, index: int) -> At
         overrides=overrides_to_json(request.overrides),
         number=number,
         project_dir=request.project_dir,
+    )
+
+
+def server_orders(request: RunRequest, socket_fd: int, lifeline_fd: int) -> ServerOrders:
+    """What the fork server is to import for this request."""
+    notebook = request.notebook
+    return ServerOrders(
+        target=request.target,
+        config_builder=request.config_builder,
+        project_dir=request.project_dir,
+        dst_dir=request.dst_dir,
+        preload=list(request.preload),
+        search_path=[entry for entry in sys.path if entry],
+        log_level=request.log_level,
+        socket_fd=socket_fd,
+        lifeline_fd=lifeline_fd,
+        notebook_source=None if notebook is None else os.path.join(request.project_dir, request.target),
+        forks_kernels=notebook is not None and notebook.forks_kernels,
     )

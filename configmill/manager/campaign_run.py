@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from configmill.launch.cold import ColdLauncher, Limits, Minder
+from configmill.launch.launcher import Launcher
+from configmill.launch.minders import Limits, Minder
 from configmill.manager.beginning import begin
 from configmill.manager.run_record import RunRecord
 from configmill.plan.plan import Plan
@@ -53,7 +54,7 @@ class CampaignRun:
         plan: Plan,
         indices: list[int],
         campaign: Campaign,
-        launcher: ColdLauncher,
+        launcher: Launcher,
         on_event: Callable[[Event], None],
     ) -> None:
         self._request = request
@@ -97,6 +98,7 @@ class CampaignRun:
     def work(self) -> None:
         """One worker loop: take, wait for the outcome, hand it back, until nothing is left."""
         try:
+            self._launcher.wait_until_ready()
             while (started := self._next_started()) is not None:
                 self._finish(started)
         except BaseException as error:
@@ -123,6 +125,7 @@ class CampaignRun:
             self._queue.stop()
             minders = list(self._minders)
             self._changed.notify_all()
+        self._launcher.stop()
         for minder in minders:
             minder.terminate()
         self.emit(Stopping(why, len(minders), again=self._stops > 1))

@@ -9,11 +9,14 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from configmill.config import ConfigList
 from configmill.config.saved import save_configs
 from configmill.engines.local import run_loops
-from configmill.launch.cold import ColdLauncher
+from configmill.errors import UsageError
+from configmill.launch.launcher import Launcher
+from configmill.manager.beginning import mark_of, server_orders
 from configmill.manager.campaign_run import CampaignRun
 from configmill.manager.run_record import RunRecord
 from configmill.manager.signals import SignalListener
@@ -24,8 +27,9 @@ from configmill.plan.plan import Plan, make_plan
 from configmill.protocol.events import Event, Note, Planned
 from configmill.protocol.layout import CampaignDir
 from configmill.protocol.request import RunRequest
+from configmill.protocol.start_method import COLD, WARM
 from configmill.protocol.summary import Summary
-from configmill.store.campaign import open_campaign
+from configmill.store.campaign import Campaign, open_campaign
 from configmill.store.experiments import interrupt_unfinished, unfinished_experiments
 from configmill.store.lock import is_in_use
 
@@ -50,41 +54,81 @@ def run(
     """
     began = time.monotonic()
     plan = make_plan(request, configs)
-    directory = CampaignDir(request.dst_dir)
     width = max(1, min(request.num_threads, len(plan.selected)))
-    with (
-        open_campaign(directory, request.target, clean=request.clean_dst_dir, confirm_clean=confirm_clean) as campaign,
-        RunRecord(directory, request, plan.digests) as record,
-        ColdLauncher(campaign.lock_fd, width=width, owns_process=owns_process) as launcher,
-    ):
-        if configs is not None:
-            request = replace(request, config_builder=_save_given(directory, record.run, configs))
-        decisions = decide(plan, directory, request)
-        to_run = [decision.index for decision in decisions if decision.runs]
-        links_changed = campaign.update_links(plan.digests)
-        campaign_run = CampaignRun(request, record, plan, to_run, campaign, launcher, on_event)
-        with SignalListener(campaign_run.on_signal):
-            _announce(campaign_run, request, plan, decisions)
-            unfinished = [directory.experiment(plan.digests[index]) for index in to_run]
-            if campaign.previous_died:  # what this command doesn't select is put in order as well
-                unfinished = unfinished_experiments(directory)
-            interrupt_unfinished(unfinished, record.run, request.target)
-            if to_run:
-                loops = min(width, len(to_run))
+    with Launcher(width=width, owns_process=owns_process) as launcher:
+        if request.start_method == WARM and configs is None:  # those that were given exist as a builder only later
+            _require_warm(launcher, request, plan)
+        directory = CampaignDir(request.dst_dir)
+        with (
+            open_campaign(
+                directory, request.target, clean=request.clean_dst_dir, confirm_clean=confirm_clean
+            ) as campaign,
+            RunRecord(directory, request, plan.digests) as record,
+        ):
+            if configs is not None:
+                request = replace(request, config_builder=_save_given(directory, record.run, configs))
+            return _run_in(campaign, record, launcher, request, plan, on_event, conclude, began)
+
+
+def _run_in(
+    campaign: Campaign,
+    record: RunRecord,
+    launcher: Launcher,
+    request: RunRequest,
+    plan: Plan,
+    on_event: Callable[[Event], None],
+    conclude: Conclude,
+    began: float,
+) -> Summary:
+    """Run what is to be run in a campaign that is open."""
+    directory = campaign.dir
+    decisions = decide(plan, directory, request)
+    to_run = [decision.index for decision in decisions if decision.runs]
+    links_changed = campaign.update_links(plan.digests)
+    campaign_run = CampaignRun(request, record, plan, to_run, campaign, launcher, on_event)
+    with SignalListener(campaign_run.on_signal):
+        launcher.begin(campaign.lock_fd, lambda text: campaign_run.emit(Note(text)))
+        if to_run and request.start_method != COLD:
+            _warm_up(launcher, request, plan)
+        _announce(campaign_run, request, plan, decisions)
+        unfinished = [directory.experiment(plan.digests[index]) for index in to_run]
+        if campaign.previous_died:  # what this command doesn't select is put in order as well
+            unfinished = unfinished_experiments(directory)
+        interrupt_unfinished(unfinished, record.run, request.target)
+        if to_run:
+            loops = min(launcher.width, len(to_run))
+            if not launcher.is_warm:
                 campaign_run.start_early(loops)
-                run_loops(campaign_run.work, loops)
-            changed = to_run or links_changed or campaign.previous_died or len(plan.selected) < len(plan.configs)
-            if changed or not os.path.exists(directory.results_csv):
-                record.derive_tables(plan)
-            warnings = conclude(directory, bool(changed), lambda text: campaign_run.emit(Note(text)))
-            for warning in warnings:
-                campaign_run.emit(Note(warning))
-            if campaign_run.error is not None:
-                raise campaign_run.error
-            seconds = time.monotonic() - began
-            summary = summarise(record.run, request, plan, decisions, campaign_run, seconds, warnings)
-            record.close(summary)
+            run_loops(campaign_run.work, loops)
+        changed = to_run or links_changed or campaign.previous_died or len(plan.selected) < len(plan.configs)
+        if changed or not os.path.exists(directory.results_csv):
+            record.derive_tables(plan)
+        warnings = conclude(directory, bool(changed), lambda text: campaign_run.emit(Note(text)))
+        for warning in warnings:
+            campaign_run.emit(Note(warning))
+        if campaign_run.error is not None:
+            raise campaign_run.error
+        seconds = time.monotonic() - began
+        summary = summarise(record.run, request, plan, decisions, campaign_run, seconds, warnings)
+        record.close(summary)
     return summary
+
+
+def _warm_up(launcher: Launcher, request: RunRequest, plan: Plan) -> None:
+    """Have the fork server begin with its imports, unless it has."""
+    if not launcher.is_warm:
+        launcher.warm_up(partial(server_orders, request), mark_of(request, plan))
+
+
+def _require_warm(launcher: Launcher, request: RunRequest, plan: Plan) -> None:
+    """Raise UsageError where the experiments can't start warm."""
+    _warm_up(launcher, request, plan)
+    unsafe = launcher.wait_until_ready()
+    if unsafe is not None:
+        raise UsageError(
+            f"--start_method 'warm' can't be used: {unsafe}. Mend that, or leave it to --start_method auto, which then "
+            "starts cold."
+        )
 
 
 def _announce(campaign_run: CampaignRun, request: RunRequest, plan: Plan, decisions: Sequence[Decision]) -> None:

@@ -15,6 +15,7 @@ class NotebookOrders:
         kernel_name: str,
         allow_errors: bool,
         cell_timeout: float | None,
+        forks_kernel: bool = False,
         socket_dir: str = "",
     ) -> None:
         #: The copy of the notebook that the command made when it began: an edit on the way must not leak in.
@@ -23,6 +24,8 @@ class NotebookOrders:
         self.allow_errors = allow_errors
         #: Seconds for each cell.
         self.cell_timeout = cell_timeout
+        #: Whether the kernel is a fork of the runner, where the runner is one of the fork server.
+        self.forks_kernel = forks_kernel
         #: A short folder for the kernel's sockets; the minder makes and removes it.
         self.socket_dir = socket_dir
 
@@ -43,6 +46,7 @@ class Orders:
         lifeline_fd: int,
         search_path: list[str],
         notebook: NotebookOrders | None = None,
+        pulse_fd: int | None = None,
     ) -> None:
         self.run = run
         self.timeout = timeout
@@ -58,6 +62,13 @@ class Orders:
         self.search_path = search_path
         #: None for an experiment that is a function.
         self.notebook = notebook
+        #: Where a minder that the manager didn't start itself writes its pid; open for as long as it lives.
+        self.pulse_fd = pulse_fd
+
+    @property
+    def descriptors(self) -> list[int]:
+        """All of them: the minder's, and nobody's below it."""
+        return [fd for fd in (self.lock_fd, self.lifeline_fd, self.pulse_fd) if fd is not None]
 
     def to_json(self) -> str:
         """As text that `from_json` reads."""

@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 
 from configmill.errors import UsageError
 from configmill.processes import num_cores
+from configmill.protocol.start_method import AUTO, START_METHODS
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+#: How run_experiment_stub.py starts its one experiment.
+FOREGROUND = "foreground"
 
 DEFAULT_GRACE = 3.0
 DEFAULT_RETRY_BACKOFF = 2.0
@@ -35,6 +39,8 @@ class NotebookRequest:
     cell_timeout: float | None = None
     publish: bool = False
     hide_input: bool = False
+    #: Whether a fork can be the kernel: one of this very Python.
+    forks_kernels: bool = False
 
     def __post_init__(self) -> None:
         above_zero = self.cell_timeout is None or (_is_number(self.cell_timeout, 0) and self.cell_timeout > 0)
@@ -65,7 +71,9 @@ class RunRequest:
     confirmed: bool = False
     dry_run: bool = False
     grace: float = DEFAULT_GRACE
-    start_method: str = "cold"
+    start_method: str = AUTO
+    #: Modules that the fork server imports as well.
+    preload: tuple[str, ...] = ()
     log_level: str = "INFO"
     #: None for an experiment that is a function.
     notebook: NotebookRequest | None = None
@@ -83,6 +91,11 @@ class RunRequest:
         _require(_is_number(self.grace, 0), "grace", self.grace, "a number of seconds from 0")
         above_zero = self.timeout is None or (_is_number(self.timeout, 0) and self.timeout > 0)
         _require(above_zero, "timeout", self.timeout, "a number of seconds above 0")
+        known = (*START_METHODS, FOREGROUND)
+        _require(self.start_method in known, "start_method", self.start_method, f"one of {', '.join(START_METHODS)}")
+        for module in self.preload:
+            is_name = all(part.isidentifier() for part in module.split("."))
+            _require(is_name, "preload", module, "the name of a module, such as torch")
         _require(self.log_level in LOG_LEVELS, "log_level", self.log_level, f"one of {', '.join(LOG_LEVELS)}")
 
 

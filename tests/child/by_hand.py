@@ -1,4 +1,4 @@
-"""An attempt with a real minder, started by hand through ColdLauncher: what a manager does, without one.
+"""An attempt with a real minder, started by hand through Launcher: what a manager does, without one.
 
 with start(project, "def run(config): ...", monkeypatch) as started:
     started.minder.wait()
@@ -20,7 +20,8 @@ from configmill.config import Config
 from configmill.config.encoding import encode
 from configmill.config.identity import identity_digest
 from configmill.files import try_lock, write_json
-from configmill.launch.cold import ColdLauncher, Limits, Minder
+from configmill.launch.launcher import Launcher
+from configmill.launch.minders import Limits, Minder
 from configmill.protocol.attempt import Attempt
 from configmill.protocol.layout import CampaignDir, ExperimentDir
 from tests.conftest import MARK, Project
@@ -31,7 +32,7 @@ TARGET = "experiment:run"
 class Started:
     """A running attempt; `lock_fd` is the test's own descriptor of the dst_dir's lock."""
 
-    def __init__(self, launcher: ColdLauncher, attempt: Attempt, minder: Minder, lock_fd: int) -> None:
+    def __init__(self, launcher: Launcher, attempt: Attempt, minder: Minder, lock_fd: int) -> None:
         self.launcher = launcher
         self.attempt = attempt
         self.minder = minder
@@ -88,5 +89,6 @@ def start(
     lock_fd = try_lock(campaign.lock)
     assert lock_fd is not None
     limits = Limits(run="by-hand", timeout=None, grace=grace, log_level="INFO", queued_seconds=0.0)
-    with ColdLauncher(lock_fd, width=1, owns_process=False) as launcher:
+    with Launcher(width=1, owns_process=False) as launcher:
+        launcher.begin(lock_fd, say=print)
         yield Started(launcher, attempt, launcher.start(attempt, limits), lock_fd)

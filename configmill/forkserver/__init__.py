@@ -1,0 +1,11 @@
+"""The fork server: a single-threaded process that has imported everything, and forks an attempt's minder on request.
+
+    server.py      start, imports, answer, forks
+    preload.py     what is imported, and what the imports may not have done
+    environment.py which variables the imports looked at
+    safety.py      what must not be there when a process forks
+    canary.py      a fork that tries out what native libraries can do in one
+    mark.py        whose attempt a fork is, for whoever looks into /proc
+
+It is never a subreaper and holds no lock, no device and no database: whatever happens to it, the attempts that run go on.
+"""

@@ -1,0 +1,144 @@
+"""What the server imports and builds before it forks, watching what that does to the process.
+
+inherited = prepare(orders, surroundings, pristine_path)      # raises UnsafeError
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterable
+
+from configmill.child.failures import describe
+from configmill.child.generators import Generators
+from configmill.child.inheritance import Inheritance
+from configmill.child.rebuild import put_first_on_path
+from configmill.child.target import load_target, module_of
+from configmill.config import ConfigList
+from configmill.config.builder import build, import_module_of
+from configmill.errors import UsageError
+from configmill.forkserver.canary import send_canary
+from configmill.forkserver.environment import Watch
+from configmill.forkserver.kernels import import_for_kernels, import_for_runners, leading_imports
+from configmill.forkserver.safety import Surroundings
+from configmill.measure.provenance import ProjectCode
+from configmill.protocol.fork_server import ServerOrders
+
+#: Set while the server imports. torch then asks the driver's management library what devices there are, and not CUDA,
+#: which would be initialised and useless in forks; a notebook's plots appear in it, as they would in a cold kernel.
+_CUDA_CHECK = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
+_INLINE_PLOTS = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+
+Step = tuple[str, Callable[[], object]]
+
+
+class UnsafeError(Exception):
+    """What this process has imported or built can't be forked; the message says why."""
+
+
+def prepare(orders: ServerOrders, surroundings: Surroundings, pristine_path: list[str]) -> Inheritance:
+    """Import everything and build the list; what comes of it is for forks to use. Raises UnsafeError."""
+    environment = _set_variables(_CUDA_CHECK | (_INLINE_PLOTS if orders.forks_kernels else {}))
+    generators = Generators()
+    code = ProjectCode(orders.project_dir, leave_out=orders.dst_dir)
+    code.pass_over()
+    with Watch() as watch:
+        _carry_out(_imports(orders, code), surroundings, watch)
+        _check_fork(surroundings, "after the imports")
+        configs = _built(orders.config_builder)
+        code.pass_over()
+        _check(f"the config builder {orders.config_builder!r}", surroundings, watch)
+        _check_fork(surroundings, "after the list was built")
+    generators.settle()
+    return Inheritance(
+        config_builder=orders.config_builder,
+        configs=configs,
+        code=code,
+        generators=generators,
+        pristine_path=pristine_path,
+        environment=environment,
+    )
+
+
+def _set_variables(variables: dict[str, str]) -> dict[str, str | None]:
+    """Set those that are not set; returns what they were before, for forks to put back."""
+    before = {name: os.environ.get(name) for name in variables}
+    for name, value in variables.items():
+        os.environ.setdefault(name, value)
+    return before
+
+
+def _imports(orders: ServerOrders, code: ProjectCode) -> Iterable[Step]:
+    """The imports in order, by what they are called in a message; each is to count as code, except the builder's."""
+    if orders.notebook_source is not None:
+        # Before the project is searched first: its modules may have the names of what these packages import.
+        yield "what runs notebooks", import_for_runners
+        if orders.forks_kernels:
+            yield "what kernels import", import_for_kernels
+    put_first_on_path(orders.project_dir)
+    if orders.notebook_source is None:
+        yield f"the experiment's module {module_of(orders.target)!r}", lambda: _import_target(orders.target, code)
+    for name in orders.preload:
+        yield f"--preload {name!r}", lambda name=name: importlib.import_module(name)  # type: ignore[misc]
+    if orders.notebook_source is not None and orders.forks_kernels:
+        for name in leading_imports(orders.notebook_source, orders.project_dir):
+            yield f"the notebook's import of {name!r}", lambda name=name: _import_if_possible(name)  # type: ignore[misc]
+    code.look()
+    yield "the config builder's module", lambda: import_module_of(orders.config_builder)
+    code.pass_over()
+
+
+def _import_target(target: str, code: ProjectCode) -> None:
+    load_target(target)
+    code.add_module(module_of(target))
+
+
+def _import_if_possible(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except Exception as error:  # the notebook itself will say so, or handle it
+        print(f"{name} is not imported ahead: {describe(error)}", file=sys.stderr)
+
+
+def _carry_out(steps: Iterable[Step], surroundings: Surroundings, watch: Watch) -> None:
+    process = os.getpid()
+    for what, step in steps:
+        try:
+            step()
+        except BaseException as error:  # SystemExit included
+            _end_copy(process)
+            sys.excepthook(type(error), error, error.__traceback__)
+            raise UnsafeError(f"{what} can't be imported: {describe(error)}") from error
+        _end_copy(process)
+        _check(what, surroundings, watch)
+
+
+def _end_copy(process: int) -> None:
+    """End this process where it is one that an import forked: there is one server."""
+    if os.getpid() != process:
+        sys.stdout.flush()
+        os._exit(0)
+
+
+def _check(what: str, surroundings: Surroundings, watch: Watch) -> None:
+    harm = watch.finding or surroundings.harm_done()
+    if harm is not None:
+        raise UnsafeError(harm if watch.finding else f"after {what} was imported, {harm}")
+
+
+def _check_fork(surroundings: Surroundings, when: str) -> None:
+    harm = send_canary()
+    surroundings.forked_here()
+    if harm is not None:
+        raise UnsafeError(f"{when}, {harm}")
+
+
+def _built(config_builder: str) -> ConfigList:
+    process = os.getpid()
+    try:
+        return build(config_builder)
+    except UsageError as error:
+        raise UnsafeError(f"the config builder failed in the fork server: {error}") from error
+    finally:
+        _end_copy(process)

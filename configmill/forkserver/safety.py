@@ -1,0 +1,119 @@
+"""What must not be there when a process forks, since a fork would not have it, or would share it.
+
+    before = Surroundings()
+    import mine
+    before.harm_done()           # "the Python thread 'Thread-1 (poll)' is alive", or None
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+from configmill.processes import children_of
+
+_DEVICES = "/dev/nvidia"
+#: Descriptors that are as good in a fork as they were: nobody's position in them, nobody at the other end.
+_HARMLESS = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
+
+
+class Surroundings:
+    """What a process has around it before user code is imported: descriptors, signal handlers, children."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self._descriptors = set(_descriptors())
+        self._handlers = _handlers()
+        self._forks = 0
+        os.register_at_fork(before=self._count_fork)
+
+    def _count_fork(self) -> None:
+        self._forks += 1
+
+    def harm_done(self) -> str | None:
+        """Why a fork is not safe any more, in words that go on after "a fork is not safe: "; None where it is."""
+        if self._forks:
+            return "the process forked"
+        return (
+            self._device_in_use()
+            or _python_thread()
+            or self._child()
+            or self._open_descriptor()
+            or self._signal_handler()
+        )
+
+    def forked_here(self) -> None:
+        """Forks of the server's own are no harm."""
+        self._forks = 0
+
+    def _device_in_use(self) -> str | None:
+        for path in _descriptors().values():
+            if path.startswith(_DEVICES):
+                return f"{path} is open"
+        return device_of(sys.modules.get("torch"))
+
+    def _child(self) -> str | None:
+        children = children_of(self._pid)
+        return f"it has started a process ({_command_of(children[0])}), which still runs" if children else None
+
+    def _open_descriptor(self) -> str | None:
+        for descriptor, path in _descriptors().items():
+            if descriptor not in self._descriptors and path not in _HARMLESS:
+                return f"{path!r} is open, and all forks would share it"
+        return None
+
+    def _signal_handler(self) -> str | None:
+        now = _handlers()
+        changed = [number for number, handler in self._handlers.items() if now[number] != handler]
+        return f"a handler for {signal.Signals(changed[0]).name} is set" if changed else None
+
+
+def device_of(torch: Any) -> str | None:
+    """Why torch's state is none to fork, None where it is one."""
+    is_initialized = getattr(getattr(torch, "cuda", None), "is_initialized", None)
+    return "CUDA is initialised" if is_initialized is not None and is_initialized() else None
+
+
+def native_threads() -> int:
+    """How many threads of native libraries are alive; after a fork, those of pools that know how to fork are not."""
+    from threading import active_count
+
+    return len(os.listdir("/proc/self/task")) - active_count()
+
+
+def _python_thread() -> str | None:
+    import threading
+
+    others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+    if others:
+        return f"the Python thread {others[0].name!r} is alive"
+    import _thread
+
+    # One that was started without `threading` has no name.
+    return "a Python thread is alive" if _thread._count() > 0 else None
+
+
+def _descriptors() -> dict[int, str]:
+    """What each open descriptor leads to; pipes and sockets by the kernel's names for them."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+        except FileNotFoundError:  # the listing's own
+            continue
+    return found
+
+
+def _handlers() -> dict[int, Any]:
+    return {number: signal.getsignal(number) for number in signal.valid_signals() if number in set(signal.Signals)}
+
+
+def _command_of(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read().split(b"\0")
+    except OSError:
+        words = []
+    return os.fsdecode(b" ".join(words[:3])).strip() or f"process {pid}"

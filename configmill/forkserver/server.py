@@ -1,0 +1,176 @@
+"""The fork server's process: import everything, say so, then fork a minder for each request until the manager is gone.
+
+    python -P -c "... from configmill.forkserver.server import main; main()" '<orders as JSON>'   (see launch/warm.py)
+
+One thread, one loop. It dies with the manager, whatever it is doing; its minders don't, and report on their own pipes.
+"""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+
+from configmill.child import current
+from configmill.child.experiment_process import prepare_process
+from configmill.child.inheritance import Inheritance
+from configmill.forkserver.mark import Mark
+from configmill.forkserver.preload import UnsafeError, prepare
+from configmill.forkserver.safety import Surroundings
+from configmill.minder import Minder
+from configmill.processes import signal_name
+from configmill.protocol.fork_server import MAX_MESSAGE, ForkRequest, Ready, ServerOrders
+
+_NUM_DESCRIPTORS = 3
+#: Of what the imports printed, so much goes into each attempt's log.
+_MAX_SAID = 65536
+
+
+def main() -> None:
+    """Serve as the one argument says."""
+    orders = ServerOrders.from_json(sys.argv[1])
+    _die_with_manager(orders.lifeline_fd)
+    manager = socket.socket(fileno=orders.socket_fd)
+    mark, pristine_path = Mark(), list(sys.path)
+    prepare_process(orders.target, orders.search_path, orders.log_level)
+    try:
+        inherited = prepare(orders, Surroundings(), pristine_path)
+    except UnsafeError as error:
+        manager.send(Ready(unsafe=str(error)).to_bytes())
+        os._exit(0)
+    current.inherited = inherited
+    server = Server(manager, orders.lifeline_fd, mark, inherited, _said() if orders.notebook_source is None else b"")
+    # What is there now is never collected: a collection in a fork would touch, and so copy, all of it.
+    gc.collect()
+    gc.freeze()
+    manager.send(Ready().to_bytes())
+    server.serve()
+
+
+def _die_with_manager(lifeline_fd: int) -> None:
+    """Have the kernel end this process when the manager's end of the lifeline closes, in the midst of an import too."""
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(lifeline_fd, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline_fd, fcntl.F_SETFL, fcntl.fcntl(lifeline_fd, fcntl.F_GETFL) | os.O_ASYNC)
+    poll = select.poll()
+    poll.register(lifeline_fd, 0)
+    if poll.poll(0):  # it was gone before
+        os._exit(0)
+
+
+def _said() -> bytes:
+    """What the imports have printed: a cold start would have printed it into each attempt's log."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    size = os.fstat(1).st_size
+    with open("/proc/self/fd/1", "rb") as log:
+        return log.read(min(size, _MAX_SAID))
+
+
+class Server:
+    """Forks a minder for each request, and says at the end of one that was killed what killed it."""
+
+    def __init__(
+        self, manager: socket.socket, lifeline_fd: int, mark: Mark, inherited: Inheritance, said: bytes
+    ) -> None:
+        self._manager = manager
+        self._lifeline_fd = lifeline_fd
+        self._mark = mark
+        self._inherited = inherited
+        self._said = said
+        #: The pulses of the minders that live, by their pids.
+        self._pulses: dict[int, int] = {}
+
+    def serve(self) -> None:
+        """Returns, or rather ends, when the manager has no more requests."""
+        self._wakeup = read_fd, write_fd = os.pipe()
+        for descriptor in self._wakeup:
+            os.set_blocking(descriptor, False)
+        signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda signum, frame: None)
+        poll = select.poll()
+        poll.register(self._manager, select.POLLIN)
+        poll.register(read_fd, select.POLLIN)
+        while True:
+            for descriptor, _ in poll.poll():
+                if descriptor == read_fd:
+                    os.read(read_fd, 4096)
+                    self._reap()
+                elif not self._take_request():
+                    os._exit(0)
+
+    def _take_request(self) -> bool:
+        message, ancillary, _, _ = self._manager.recvmsg(MAX_MESSAGE, socket.CMSG_SPACE(_NUM_DESCRIPTORS * 4))
+        if not message:
+            return False
+        descriptors = array.array("i")
+        for _, _, data in ancillary:
+            descriptors.frombytes(data)
+        log_fd, pulse_fd, lock_fd = descriptors
+        try:
+            pid = os.fork()
+        except OSError as error:
+            _write_if_read(pulse_fd, f"no process can be forked: {error.strerror}")
+            os.close(pulse_fd)
+        else:
+            if pid == 0:
+                self._become_minder(ForkRequest.from_bytes(message), log_fd, pulse_fd, lock_fd)
+            self._pulses[pid] = pulse_fd
+        os.close(log_fd)
+        os.close(lock_fd)
+        return True
+
+    def _become_minder(self, request: ForkRequest, log_fd: int, pulse_fd: int, lock_fd: int) -> None:
+        """Mind the attempt in this fork; never returns."""
+        code = 1
+        try:
+            os.setsid()
+            os.dup2(log_fd, 1)
+            os.dup2(log_fd, 2)
+            signal.set_wakeup_fd(-1)
+            for descriptor in (log_fd, self._manager.detach(), *self._wakeup, *self._pulses.values()):
+                os.close(descriptor)
+            os.write(1, self._said)
+            self._take_environment(request)
+            orders = request.orders
+            orders.lock_fd, orders.lifeline_fd, orders.pulse_fd = lock_fd, self._lifeline_fd, pulse_fd
+            Minder(request.attempt, orders).mind()
+            code = 0
+        except BaseException:
+            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        finally:
+            os._exit(code)
+
+    def _take_environment(self, request: ForkRequest) -> None:
+        """Have the environment that a cold start would have been given."""
+        for name, value in self._inherited.environment.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        variables = request.attempt.to_env()
+        os.environ.update(variables)
+        self._mark.write(variables)
+
+    def _reap(self) -> None:
+        while self._pulses:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            pulse_fd = self._pulses.pop(pid)
+            code = os.waitstatus_to_exitcode(status)
+            if code:
+                _write_if_read(pulse_fd, signal_name(-code) if code < 0 else f"exit code {code}")
+            os.close(pulse_fd)
+
+
+def _write_if_read(pulse_fd: int, line: str) -> None:
+    try:
+        os.write(pulse_fd, f"{line}\n".encode())
+    except BrokenPipeError:  # the manager has found a record, and asks no more
+        return

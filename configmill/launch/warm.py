@@ -1,0 +1,244 @@
+"""Warm start: a minder forked by the fork server, for the manager's side of it.
+
+    server = ForkServer(make_orders, thread_limits, mark)
+    unsafe = server.wait_until_ready()          # None, or why it can't be used
+    minder = server.fork(attempt, orders)       # raises ServerLostError where the server is dead or hangs
+    server.end()
+
+The server isn't trusted to be alive: each minder has a pipe of its own to the manager (the pulse), so that one that was
+forked is known even where the server is gone, and one that was not is known as well.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from configmill.launch.python import start_python
+from configmill.processes import children_of, kill, signal_name
+from configmill.protocol.attempt import Attempt
+from configmill.protocol.fork_server import MAX_MESSAGE, RESERVED, ForkRequest, Ready, ServerOrders
+from configmill.protocol.orders import Orders
+
+#: For the imports. Those that take longer hang, or are no worse off cold.
+READY_SECONDS = 600.0
+#: For a fork: milliseconds usually, a tenth of a second for a large server on a loaded machine.
+FORK_SECONDS = 10.0
+#: For what a minder that was killed died of, which the server says when it has reaped it.
+_END_SECONDS = 2.0
+#: Room for the index, the attempt's number and the devices in the place where a fork says whose attempt it is.
+_ROOM = 1024
+
+
+class ServerLostError(Exception):
+    """The server was killed, or hangs and was killed for it; nothing of what was asked for was forked."""
+
+
+class WarmMinder:
+    """A minder that is the fork server's child, or after that one's death this process's."""
+
+    def __init__(self, pid: int, pulse: int) -> None:
+        self.pid = pid
+        self._pulse = pulse
+        #: Names the very process, whatever becomes of its pid; None once it is gone.
+        self._process = _open_process(pid)
+        self._guard = threading.Lock()
+        self._told = False
+        self._end = ""
+
+    def wait(self) -> None:
+        """Wait for the minder's end."""
+        if self._process is not None:
+            poll = select.poll()
+            poll.register(self._process, select.POLLIN)
+            poll.poll()
+            self._end = _reap(self._process)
+            with self._guard:  # a number that is free again may become another process's
+                os.close(self._process)
+                self._process = None
+
+    @property
+    def end(self) -> str:
+        """How the minder's process ended, in words."""
+        return self._end or _read_line(self._pulse, _END_SECONDS) or "nobody saw how"
+
+    def close(self) -> None:
+        """Let go of what is left; `end` is known no more."""
+        os.close(self._pulse)
+
+    def terminate(self) -> None:
+        """Have the attempt end: once with the grace, a second time at once."""
+        with self._guard:
+            if self._process is not None:
+                signal.pidfd_send_signal(self._process, signal.SIGUSR1 if self._told else signal.SIGTERM)
+                self._told = True
+
+
+def _open_process(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:  # it was killed as soon as it had spoken
+        return None
+
+
+def _reap(process: int) -> str:
+    """Reap a process that has fallen to this one; how it ended, empty where it is the server's."""
+    try:
+        ended = os.waitid(os.P_PIDFD, process, os.WEXITED)
+    except ChildProcessError:
+        return ""
+    if ended is None or ended.si_code == os.CLD_EXITED:
+        return f"exit code {0 if ended is None else ended.si_status}"
+    return signal_name(ended.si_status)
+
+
+class ForkServer:
+    """A started server. One thread at a time may ask it to fork."""
+
+    def __init__(
+        self, make_orders: Callable[[int], ServerOrders], thread_limits: Mapping[str, str], mark: Attempt
+    ) -> None:
+        """Start it; `make_orders` is given the socket's descriptor, `mark` is an attempt like any other. Raises OSError."""
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # What the imports print goes into each attempt's log, by way of a file that nobody sees.
+        with theirs, tempfile.TemporaryFile() as log:
+            orders = make_orders(theirs.fileno())
+            self._process: subprocess.Popen[bytes] = start_python(
+                "configmill.forkserver.server",
+                orders.to_json(),
+                env={**os.environ, **thread_limits, RESERVED: "x" * _size_of(mark)},
+                cwd=orders.project_dir,
+                output=log,
+                descriptors=(theirs.fileno(), orders.lifeline_fd),
+            )
+        #: The minders that were forked: its other children have not got so far.
+        self._minders: set[int] = set()
+
+    @property
+    def pid(self) -> int:
+        """The server's process id."""
+        return self._process.pid
+
+    def wait_until_ready(self, seconds: float = READY_SECONDS) -> str | None:
+        """Wait for the imports; why the server can't be used, None where it can."""
+        self._socket.settimeout(seconds)
+        try:
+            message = self._socket.recv(MAX_MESSAGE)
+        except TimeoutError:
+            return f"the imports took longer than {seconds:g} s"
+        except OSError:
+            message = b""
+        if not message:
+            return f"the fork server ended while it was importing ({self._how_it_ended()})"
+        return Ready.from_bytes(message).unsafe
+
+    def fork(self, attempt: Attempt, orders: Orders) -> WarmMinder:
+        """Have the attempt, whose directory exists, minded by a fork.
+
+        Raises OSError where no process can be had, ServerLostError where the server is lost.
+        """
+        pulse, theirs = os.pipe()
+        try:
+            self._ask(ForkRequest(attempt, orders), theirs)
+            line = _read_line(pulse, FORK_SECONDS) or self._last_chance(pulse)
+        except BaseException:
+            os.close(pulse)
+            raise
+        if not line.isdigit():
+            os.close(pulse)
+            raise OSError(line)
+        self._minders.add(int(line))
+        return WarmMinder(int(line), pulse)
+
+    def _ask(self, request: ForkRequest, pulse: int) -> None:
+        attempt = request.attempt
+        try:
+            log = os.open(attempt.dir.log(attempt.number), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            try:
+                self._socket.settimeout(FORK_SECONDS)
+                socket.send_fds(self._socket, [request.to_bytes()], [log, pulse, request.orders.lock_fd])
+            finally:
+                os.close(log)
+        except (ConnectionError, TimeoutError):
+            raise ServerLostError(self._give_up()) from None
+        finally:
+            os.close(pulse)
+
+    def _last_chance(self, pulse: int) -> str:
+        """The server is dead or hangs: make sure, and see whether it has forked before. Raises ServerLostError."""
+        below = set(children_of(self.pid)) - self._minders
+        why = self._give_up()
+        line = _read_line(pulse, 1.0)
+        if not line:
+            for pid in below:  # forked, but stuck before it could say so
+                kill(pid)
+            line = _read_line(pulse, None)
+        if not line:
+            raise ServerLostError(why)
+        return line
+
+    def _give_up(self) -> str:
+        """End the server, which is of no use any more; how it had ended, in words."""
+        if self._process.poll() is None:
+            # A killed process closes its socket a moment before it can be waited for.
+            self._socket.settimeout(0.0)
+            try:
+                hangs = self._socket.recv(1, socket.MSG_PEEK) != b""
+            except BlockingIOError:
+                hangs = True
+            except OSError:
+                hangs = False
+            if hangs:
+                self.end()
+                return f"did not answer for {FORK_SECONDS:g} s"
+        return f"ended ({self._how_it_ended()})"
+
+    def _how_it_ended(self) -> str:
+        try:
+            code = self._process.wait(5.0)
+        except subprocess.TimeoutExpired:
+            self.end()
+            return "it closed its socket"
+        return signal_name(-code) if code < 0 else f"exit code {code}"
+
+    def kill(self) -> None:
+        """Send the server SIGKILL; what it has forked goes on."""
+        kill(self.pid)
+
+    def end(self) -> None:
+        """End the server."""
+        self.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        """End the server, and let go of it."""
+        self.end()
+        self._socket.close()
+
+
+def _size_of(attempt: Attempt) -> int:
+    return sum(len(os.fsencode(f"{name}={value}")) + 1 for name, value in attempt.to_env().items()) + _ROOM
+
+
+def _read_line(descriptor: int, seconds: float | None) -> str:
+    """One line without its end; empty where the other end is closed, or `seconds` are over."""
+    until = None if seconds is None else time.monotonic() + seconds
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    line = b""
+    while not line.endswith(b"\n"):
+        left = None if until is None else max(0.0, until - time.monotonic()) * 1000
+        if not poll.poll(left):
+            return ""
+        received = os.read(descriptor, 1)
+        if not received:
+            return ""
+        line += received
+    return line[:-1].decode()

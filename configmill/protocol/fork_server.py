@@ -1,0 +1,100 @@
+"""What passes between the manager and its fork server: how it is started, and the messages on their socket.
+
+    python -c "... from configmill.forkserver.server import main; main()" '<ServerOrders as JSON>'
+
+The server answers once, `Ready`, when it has imported everything. From then on each message is one `ForkRequest`, with
+three descriptors: the attempt's log, the pulse (a pipe that the minder writes its pid to and holds open while it lives)
+and the dst_dir's lock. There is no other answer: what is forked speaks for itself.
+"""
+
+from __future__ import annotations
+
+import json
+
+from configmill.protocol.attempt import Attempt
+from configmill.protocol.orders import Orders
+
+#: The environment variable that keeps a place in the server's memory where its forks write whose attempt they are.
+RESERVED = "CONFIGMILL_RESERVED"
+#: Longer than a message of a system call may be on the socket.
+MAX_MESSAGE = 1 << 18
+
+
+class ServerOrders:
+    """What the server is to import, and how; descriptors are inherited ones."""
+
+    def __init__(
+        self,
+        *,
+        target: str,
+        config_builder: str,
+        project_dir: str,
+        dst_dir: str,
+        preload: list[str],
+        search_path: list[str],
+        log_level: str,
+        socket_fd: int,
+        lifeline_fd: int,
+        notebook_source: str | None = None,
+        forks_kernels: bool = False,
+    ) -> None:
+        self.target = target
+        self.config_builder = config_builder
+        self.project_dir = project_dir
+        self.dst_dir = dst_dir
+        #: Modules that the user names.
+        self.preload = preload
+        self.search_path = search_path
+        self.log_level = log_level
+        self.socket_fd = socket_fd
+        #: The read end of a pipe whose only writer is the manager.
+        self.lifeline_fd = lifeline_fd
+        #: The copy of the notebook that runs; None for an experiment that is a function.
+        self.notebook_source = notebook_source
+        #: Whether the notebooks' kernels are to be forks as well.
+        self.forks_kernels = forks_kernels
+
+    def to_json(self) -> str:
+        """As text that `from_json` reads."""
+        return json.dumps(vars(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> ServerOrders:
+        """The orders that `to_json` wrote."""
+        return cls(**json.loads(text))
+
+
+class Ready:
+    """The server's one answer: `unsafe` says why none of its forks may be used, None where they may."""
+
+    def __init__(self, unsafe: str | None = None) -> None:
+        self.unsafe = unsafe
+
+    def to_bytes(self) -> bytes:
+        """As a message that `from_bytes` reads."""
+        return json.dumps(vars(self)).encode()
+
+    @classmethod
+    def from_bytes(cls, message: bytes) -> Ready:
+        """The answer that `to_bytes` wrote."""
+        return cls(**json.loads(message))
+
+
+class ForkRequest:
+    """An attempt to fork, with what its minder is told."""
+
+    def __init__(self, attempt: Attempt, orders: Orders) -> None:
+        self.attempt = attempt
+        self.orders = orders
+
+    def to_bytes(self) -> bytes:
+        """As a message that `from_bytes` reads."""
+        return json.dumps({"attempt": self.attempt.to_env(), "orders": self.orders.to_json()}).encode()
+
+    @classmethod
+    def from_bytes(cls, message: bytes) -> ForkRequest:
+        """The request that `to_bytes` wrote."""
+        given = json.loads(message)
+        attempt = Attempt.from_env(given["attempt"])
+        assert attempt is not None
+        return cls(attempt, Orders.from_json(given["orders"]))
