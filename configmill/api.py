@@ -127,6 +127,7 @@ def _resolve(
         found = resolve_notebook(experiment, os.getcwd(), options["kernel_name"])
         return found.target, NotebookRequest(
             kernel_name=found.kernel_name,
+            cold_kernel=found.cold_kernel,
             allow_errors=options["allow_errors"],
             cell_timeout=options["cell_timeout"],
             publish=options["publish_notebook"],

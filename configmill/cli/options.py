@@ -152,6 +152,7 @@ def notebook_request(given: argparse.Namespace) -> RunRequest:
     project_dir = search_from_here()
     asked = NotebookRequest(
         kernel_name=notebook.kernel_name,
+        cold_kernel=notebook.cold_kernel,
         allow_errors=given.allow_errors,
         cell_timeout=None if given.cell_timeout is None else number("--cell_timeout", given.cell_timeout),
         publish=given.publish_notebook,

@@ -9,19 +9,39 @@ import json
 import os
 import sys
 
-#: ipykernel imports these when a kernel starts, or when it is asked for the first time; the `debugger` takes longest.
+#: What a runner and its minder import on the way.
+_RUNNER_MODULES = (
+    "configmill.child.notebook.runner", "configmill.child.notebook.sockets", "configmill.measure.notebook_source",
+    "configmill.config.codecs", "configmill.config.held_functions", "tornado.platform.asyncio",
+)  # fmt: skip
+#: What a kernel imports when it starts, or when it is asked for the first time; the `debugger` takes longest.
 _KERNEL_MODULES = (
     "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "ipykernel.control", "ipykernel.heartbeat",
     "ipykernel.parentpoller", "ipykernel.debugger", "ipykernel.iostream", "IPython.extensions.storemagic",
-    "IPython.core.completer", "IPython.core.oinspect", "IPython.core.pylabtools", "jedi", "configmill.child.notebook.kernel",
+    "IPython.core.completer", "IPython.core.completerlib", "IPython.core.debugger", "IPython.core.logger",
+    "IPython.core.oinspect", "IPython.core.pylabtools", "jedi", "sqlite3", "configmill.child.notebook.kernel",
 )  # fmt: skip
-#: What a library imports at its first plot; never the inline backend, which needs a kernel to be there.
-_FIRST_USE = {"matplotlib": ("matplotlib.pyplot", "matplotlib.backends.backend_agg", "PIL.PngImagePlugin")}
+#: What a library imports at its first plot; never the inline backend itself, which needs a kernel to be there.
+_FIRST_USE = {
+    "matplotlib": (
+        "matplotlib.pyplot", "matplotlib.backends.backend_agg", "matplotlib_inline.config", "PIL.PngImagePlugin",
+        "PIL.BmpImagePlugin", "PIL.GifImagePlugin", "PIL.JpegImagePlugin", "PIL.PpmImagePlugin",
+    ),
+}  # fmt: skip
 
 
-def import_for_runners() -> None:
-    """Import all that runs a notebook."""
-    importlib.import_module("configmill.child.notebook.runner")
+def import_for_runners(notebook: str) -> None:
+    """Import all that runs a notebook, and do what need be done only once, with the notebook at that path.
+
+    jupyter_client finds its plugins in every package's metadata; nbformat compiles the schema of the notebook's version.
+    """
+    for name in _RUNNER_MODULES:
+        importlib.import_module(name)
+    from jupyter_client.provisioning import KernelProvisionerFactory
+    from papermill.iorw import load_notebook_node
+
+    KernelProvisionerFactory.instance()
+    load_notebook_node(notebook)
 
 
 def import_for_kernels() -> None:

@@ -71,18 +71,19 @@ def _set_variables(variables: dict[str, str]) -> dict[str, str | None]:
 
 def _imports(orders: ServerOrders, code: ProjectCode) -> Iterable[Step]:
     """The imports in order, by what they are called in a message; each is to count as code, except the builder's."""
-    if orders.notebook_source is not None:
+    notebook = orders.notebook_source
+    if notebook is not None:
         # Before the project is searched first: its modules may have the names of what these packages import.
-        yield "what runs notebooks", import_for_runners
+        yield "what runs notebooks", lambda: import_for_runners(notebook)
         if orders.forks_kernels:
             yield "what kernels import", import_for_kernels
     put_first_on_path(orders.project_dir)
-    if orders.notebook_source is None:
+    if notebook is None:
         yield f"the experiment's module {module_of(orders.target)!r}", lambda: _import_target(orders.target, code)
     for name in orders.preload:
         yield f"--preload {name!r}", lambda name=name: importlib.import_module(name)  # type: ignore[misc]
-    if orders.notebook_source is not None and orders.forks_kernels:
-        for name in leading_imports(orders.notebook_source, orders.project_dir):
+    if notebook is not None and orders.forks_kernels:
+        for name in leading_imports(notebook, orders.project_dir):
             yield f"the notebook's import of {name!r}", lambda name=name: _import_if_possible(name)  # type: ignore[misc]
     code.look()
     yield "the config builder's module", lambda: import_module_of(orders.config_builder)

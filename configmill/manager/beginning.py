@@ -54,5 +54,5 @@ def server_orders(request: RunRequest, socket_fd: int, lifeline_fd: int) -> Serv
         socket_fd=socket_fd,
         lifeline_fd=lifeline_fd,
         notebook_source=None if notebook is None else os.path.join(request.project_dir, request.target),
-        forks_kernels=notebook is not None and notebook.forks_kernels,
+        forks_kernels=notebook is not None and notebook.cold_kernel is None,
     )

@@ -144,7 +144,7 @@ def _announce(campaign_run: CampaignRun, request: RunRequest, plan: Plan, decisi
         varying=tuple(plan.configs.varying_keys()) if published else (),
     )
     campaign_run.emit(planned)
-    for note in (*plan.warnings, *_reruns(decisions)):
+    for note in (*plan.warnings, *_cold_kernel(request, to_run), *_reruns(decisions)):
         campaign_run.emit(Note(note))
 
 
@@ -170,6 +170,12 @@ def dry_run(request: RunRequest, configs: ConfigList | None = None) -> tuple[Sum
         **other_version_facts(decisions),
     )
     return summary, decisions
+
+
+def _cold_kernel(request: RunRequest, to_run: int) -> list[str]:
+    notebook = request.notebook
+    wanted = to_run and request.start_method != COLD
+    return [notebook.cold_kernel] if wanted and notebook is not None and notebook.cold_kernel is not None else []
 
 
 def _reruns(decisions: Sequence[Decision]) -> list[str]:

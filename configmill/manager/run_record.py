@@ -82,6 +82,7 @@ class RunRecord:
             kernel_name=wanted.kernel_name,
             allow_errors=wanted.allow_errors,
             cell_timeout=wanted.cell_timeout,
+            forks_kernel=wanted.cold_kernel is None,
         )
 
     def derive_tables(self, plan: Plan) -> None:

@@ -19,6 +19,8 @@ from configmill.errors import UsageError
 from configmill.protocol.layout import NOTEBOOK_SUFFIX
 
 DEFAULT_KERNEL = "python3"
+#: For the debugger; ipykernel adds it to its own specification.
+_OF_NO_EFFECT = ("-Xfrozen_modules=off",)
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Notebook:
 
     target: str
     kernel_name: str
+    #: Why a fork of this Python can't be the kernel; None where it can.
+    cold_kernel: str | None
 
 
 def resolve_notebook(path: str, project_dir: str, kernel_name: str | None) -> Notebook:
@@ -34,7 +38,8 @@ def resolve_notebook(path: str, project_dir: str, kernel_name: str | None) -> No
     absolute = os.path.normpath(os.path.join(project_dir, path))
     content = _read(path, absolute)
     own = content["metadata"].get("kernelspec", {}).get("name")
-    return Notebook(_target(absolute, project_dir), _existing_kernel(path, kernel_name, own))
+    spec = _existing_kernel(path, kernel_name, own)
+    return Notebook(_target(absolute, project_dir), spec.name, _why_cold(spec))
 
 
 def _target(absolute: str, project_dir: str) -> str:
@@ -78,25 +83,54 @@ def _like_it(given: str, path: str) -> str:
     return nearest_sentence(given, sorted(beside)) if beside else "Give a notebook's path, from the current directory."
 
 
-def _existing_kernel(path: str, given: str | None, own: str | None) -> str:
-    """The name of the kernel: the one asked for, else the notebook's own, else Python's."""
+@dataclass(frozen=True)
+class _Kernel:
+    name: str
+    spec: Any
+    #: Whether the specification says `python`, for which jupyter_client starts the Python that runs it.
+    is_this_python: bool
+
+
+def _existing_kernel(path: str, given: str | None, own: str | None) -> _Kernel:
+    """The kernel: the one asked for, else the notebook's own, else Python's."""
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
     name = given or own or DEFAULT_KERNEL
     asked = f"--kernel_name {name!r}" if given else f"The kernel {name!r}, which --notebook {path!r} asks for,"
     specs = KernelSpecManager()
     try:
-        program = specs.get_kernel_spec(name).argv[0]
+        spec = specs.get_kernel_spec(name)
+        program = spec.argv[0]
     except NoSuchKernel:
         known = sorted(specs.find_kernel_specs())
         raise UsageError(
             f"{asked} is not installed. {nearest_sentence(name, known)} Or install it (jupyter kernelspec list shows "
             "what there is)."
         ) from None
-    # For these names jupyter_client starts the Python that runs it.
     this_python = ("python", f"python{sys.version_info[0]}", f"python{sys.version_info[0]}.{sys.version_info[1]}")
     if program not in this_python and shutil.which(program) is None:
         raise UsageError(
             f"{asked} can't be started: its program {program!r} is gone. Install it again, or give another."
         )
-    return name
+    return _Kernel(name, spec, program in this_python or _is_same_file(program, sys.executable))
+
+
+def _is_same_file(program: str, other: str) -> bool:
+    """Whether both are one program of one environment: environments share what their links lead to."""
+    same_folder = os.path.abspath(os.path.dirname(program)) == os.path.abspath(os.path.dirname(other))
+    return same_folder and os.path.realpath(program) == os.path.realpath(other)
+
+
+def _why_cold(kernel: _Kernel) -> str | None:
+    """Why a fork of this Python can't be the kernel, None where it can."""
+    spec = kernel.spec
+    if not kernel.is_this_python:
+        return f"the kernel {kernel.name!r} starts cold, since it runs another program: {spec.argv[0]}"
+    options = [argument for argument in spec.argv[1:] if argument not in _OF_NO_EFFECT]
+    if options[:2] != ["-m", "ipykernel_launcher"]:
+        return f"the kernel {kernel.name!r} starts cold, since it is started in its own way: {' '.join(spec.argv)}"
+    if spec.env:
+        return f"the kernel {kernel.name!r} starts cold, since it sets variables of its own: {', '.join(spec.env)}"
+    if spec.metadata.get("kernel_provisioner"):
+        return f"the kernel {kernel.name!r} starts cold, since it has a provisioner of its own"
+    return None

@@ -39,8 +39,8 @@ class NotebookRequest:
     cell_timeout: float | None = None
     publish: bool = False
     hide_input: bool = False
-    #: Whether a fork can be the kernel: one of this very Python.
-    forks_kernels: bool = False
+    #: Why a fork can't be the kernel; None where it can.
+    cold_kernel: str | None = None
 
     def __post_init__(self) -> None:
         above_zero = self.cell_timeout is None or (_is_number(self.cell_timeout, 0) and self.cell_timeout > 0)

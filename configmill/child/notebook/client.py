@@ -24,6 +24,7 @@ from configmill.child.notebook import executed
 from configmill.child.notebook.cell_failures import CellFailed, CellFailure, KernelDied
 from configmill.child.notebook.ending import GentleTermination
 from configmill.child.notebook.keeper import Keeper
+from configmill.child.notebook.kernel_fork import KernelFork
 from configmill.child.notebook.session import Session, kernel_environment
 from configmill.processes import signal_name
 from configmill.protocol import status
@@ -43,6 +44,7 @@ class Client(Session):
         ending: GentleTermination,
         *,
         kernel_name: str,
+        kernel_fork: KernelFork | None,
         allow_errors: bool,
         cell_timeout: float | None,
         socket_dir: str,
@@ -51,6 +53,7 @@ class Client(Session):
         super().__init__(
             keeper,
             kernel_name=kernel_name,
+            kernel_fork=kernel_fork,
             socket_dir=socket_dir,
             allow_errors=allow_errors,
             on_cell_error=self._on_cell_error,

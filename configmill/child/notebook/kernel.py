@@ -48,7 +48,9 @@ def enter(orders: str) -> None:
 
 def code_of_notebook(project_dir: str, dst_dir: str, notebook: str, source: str) -> ProjectCode:
     """The code of a notebook's experiment, with the notebook itself as it is in its copy `source`."""
-    code = ProjectCode(project_dir, leave_out=dst_dir)
+    inherited = current.inherited
+    # The fork server has noted what it imported itself.
+    code = ProjectCode(project_dir, leave_out=dst_dir) if inherited is None else inherited.code
     with open(source, "rb") as copy:
         code.add(notebook, copy.read())
     return code

@@ -21,6 +21,7 @@ from configmill.child.notebook.client import Client
 from configmill.child.notebook.ending import GentleTermination
 from configmill.child.notebook.keeper import Keeper
 from configmill.child.notebook.kernel import code_of_notebook
+from configmill.child.notebook.kernel_fork import KernelFork
 from configmill.child.stub import MANAGERS_KEY
 from configmill.config.encoding import leaves
 from configmill.errors import ConfigmillError
@@ -35,6 +36,8 @@ from configmill.protocol.report import Report
 
 def perform_notebook(attempt: Attempt, orders: Orders, how: NotebookOrders) -> Report:
     """Run the notebook, save it and its result. Every exception becomes a Report."""
+    # Before this process has a thread, or a handler for a signal.
+    kernel_fork = KernelFork() if how.forks_kernel and current.inherited is not None else None
     ending = GentleTermination(orders.grace)
     oom_kills_before = oom_kills()
     current.attempt = attempt
@@ -42,7 +45,7 @@ def perform_notebook(attempt: Attempt, orders: Orders, how: NotebookOrders) -> R
     client = None
     try:
         ending.listen()
-        client = _make_client(attempt, how, ending)
+        client = _make_client(attempt, how, ending, kernel_fork)
         client.execute(
             cwd=os.path.dirname(notebook),
             orders={
@@ -68,7 +71,9 @@ def perform_notebook(attempt: Attempt, orders: Orders, how: NotebookOrders) -> R
     return report
 
 
-def _make_client(attempt: Attempt, how: NotebookOrders, ending: GentleTermination) -> Client:
+def _make_client(
+    attempt: Attempt, how: NotebookOrders, ending: GentleTermination, kernel_fork: KernelFork | None
+) -> Client:
     notebook = load_notebook_node(how.source)
     keeper = Keeper(notebook, attempt, os.getpid())
     keeper.notebook_start()
@@ -76,6 +81,7 @@ def _make_client(attempt: Attempt, how: NotebookOrders, ending: GentleTerminatio
         keeper,
         ending,
         kernel_name=how.kernel_name,
+        kernel_fork=kernel_fork,
         allow_errors=how.allow_errors,
         cell_timeout=how.cell_timeout,
         socket_dir=how.socket_dir,

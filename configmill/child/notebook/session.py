@@ -26,6 +26,8 @@ from papermill.clientwrap import PapermillNotebookClient
 from traitlets.config import Config as Traits
 
 from configmill.child.notebook.keeper import Keeper
+from configmill.child.notebook.kernel_fork import KernelFork
+from configmill.child.notebook.kernel_manager import FastKernelManager
 from configmill.errors import Terminated
 
 logger = logging.getLogger("configmill.notebook")
@@ -65,22 +67,32 @@ def kernel_environment() -> dict[str, str]:
 class Session(PapermillNotebookClient):  # type: ignore[misc]
     """A kernel of its own for a keeper's notebook; started and ended by `setup_kernel`."""
 
-    def __init__(self, keeper: Keeper, *, kernel_name: str, socket_dir: str, **traits: Any) -> None:
+    def __init__(
+        self, keeper: Keeper, *, kernel_name: str, kernel_fork: KernelFork | None, socket_dir: str, **traits: Any
+    ) -> None:
         manager = {"transport": "ipc", "connection_file": os.path.join(socket_dir, "kernel.json")}
         super().__init__(
             keeper,
             kernel_name=kernel_name,
+            kernel_manager_class=FastKernelManager,
             config=Traits({"KernelManager": manager}),
             startup_timeout=_STARTUP_SECONDS,
             iopub_timeout=_IOPUB_SECONDS,
             log=_silent,
             **traits,
         )
+        self._kernel_fork = kernel_fork
         self.shutdown_kernel = "graceful"
         #: Whether the kernel has answered at all.
         self.answered = False
         #: Whether child/notebook/kernel.py can be called in it.
         self._entered = False
+
+    def create_kernel_manager(self) -> Any:
+        """The manager of the one kernel."""
+        manager = super().create_kernel_manager()
+        manager.kernel_fork = self._kernel_fork
+        return manager
 
     def enter_kernel(self, orders: dict[str, Any]) -> None:
         """Make the kernel part of the experiment; one of another language than Python stays as it is."""

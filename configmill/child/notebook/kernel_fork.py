@@ -1,0 +1,167 @@
+"""A fork of the runner that becomes its notebook's kernel, with everything that a kernel imports already imported.
+
+    fork = KernelFork()                      # first thing in the runner, which has no thread yet
+    fork.begin(arguments, env=..., cwd=...)  # what a command line would have said
+    fork.wait_until_ready(10.0)              # its sockets are bound
+    fork.process                             # as subprocess knows one
+    fork.dismiss()                           # it is not needed: another program is the kernel
+
+It is the runner's child, as a kernel that jupyter_client starts is: its exit code is known, and it dies with the runner.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+from subprocess import TimeoutExpired
+from typing import Any, NoReturn
+
+from configmill.child import current
+from configmill.processes import die_with_parent, exit_now, kill
+
+_READY = b"\n"
+#: As `python -m` would have it.
+_PROGRAM = "ipykernel_launcher"
+
+
+class ForkedProcess:
+    """A child of this process by fork, with as much of subprocess.Popen's ways as kernel managers use."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self.stdin = self.stdout = self.stderr = None
+        self._descriptor = os.pidfd_open(pid)
+
+    def poll(self) -> int | None:
+        """The exit code, below 0 a signal's number; None while it runs."""
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+                os.close(self._descriptor)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end. Raises subprocess.TimeoutExpired after `timeout` seconds."""
+        if self.returncode is None:
+            poll = select.poll()
+            poll.register(self._descriptor, select.POLLIN)
+            if not poll.poll(None if timeout is None else timeout * 1000):
+                assert timeout is not None
+                raise TimeoutExpired([_PROGRAM], timeout)
+        code = self.poll()
+        assert code is not None
+        return code
+
+    def send_signal(self, signum: int) -> None:
+        """Send it a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, signum)
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+
+class KernelFork:
+    """A fork that waits to be told that it is a kernel; made where there is no thread but this one."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair()
+        runner = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            self._socket.close()
+            _become_kernel(theirs, runner)
+        theirs.close()
+        self.process = ForkedProcess(pid)
+
+    def begin(self, arguments: list[str], *, env: dict[str, str], cwd: str | None) -> None:
+        """Let it start, as a program with these arguments would in that environment and directory."""
+        message = json.dumps({"arguments": arguments, "env": env, "cwd": cwd})
+        self._socket.sendall(message.encode())
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def wait_until_ready(self, seconds: float) -> bool:
+        """Wait until its sockets are bound; whether they are within that time."""
+        self._socket.settimeout(seconds)
+        try:
+            return self._socket.recv(1) == _READY
+        except OSError:  # the time is over, or it is dead
+            return False
+
+    def dismiss(self) -> None:
+        """End it."""
+        kill(self.process.pid)
+        self.process.wait()
+        self._socket.close()
+
+
+def _become_kernel(orders: socket.socket, runner: int) -> NoReturn:
+    """Wait for the orders, be a kernel, and end as any Python ends; never returns."""
+    code = 1
+    try:
+        _leave_runner(orders, runner)
+        given = _read_all(orders)
+        if not given:
+            os._exit(0)
+        _take_place_of_program(json.loads(given))
+        from ipykernel.kernelapp import IPKernelApp
+
+        # It reads JPY_PARENT_PID when it is imported, which was before there was a parent.
+        app = IPKernelApp.instance(parent_handle=runner)  # type: ignore[no-untyped-call]
+        app.initialize(sys.argv[1:])
+        orders.sendall(_READY)
+        orders.close()
+        app.start()  # type: ignore[no-untyped-call]
+        code = 0
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+    exit_now(code)
+
+
+def _leave_runner(orders: socket.socket, runner: int) -> None:
+    """Keep nothing of the runner's but the log."""
+    os.setsid()  # an interrupt goes to the kernel's group
+    die_with_parent(runner)
+    for name in os.listdir("/proc/self/fd"):
+        descriptor = int(name)
+        if descriptor not in (0, 1, 2, orders.fileno()):
+            try:
+                os.close(descriptor)
+            except OSError:  # the listing's own
+                continue
+    if current.inherited is not None:
+        current.inherited.generators.renew()
+
+
+def _take_place_of_program(given: dict[str, Any]) -> None:
+    """Have what a program that was just started has: arguments, environment, directory, path, an unused `logging`."""
+    os.environ.clear()
+    os.environ.update(given["env"])
+    if given["cwd"] is not None:
+        os.chdir(given["cwd"])
+    sys.argv = [_PROGRAM, *given["arguments"]]
+    if current.inherited is not None:
+        sys.path[:] = current.inherited.pristine_path
+    logging.root.handlers.clear()
+    logging.root.setLevel(logging.WARNING)
+
+
+def _read_all(connection: socket.socket) -> bytes:
+    received = b""
+    while chunk := connection.recv(65536):
+        received += chunk
+    return received
