@@ -26,6 +26,7 @@ from configmill.protocol.attempt import is_inside_experiment
 from configmill.protocol.events import Event
 from configmill.protocol.layout import is_notebook
 from configmill.protocol.request import NotebookRequest, RunRequest, Selection, width_of
+from configmill.protocol.start_method import AUTO
 from configmill.protocol.summary import Summary
 from configmill.report.publisher import Publisher
 
@@ -51,6 +52,8 @@ def run(
     clean_dst_dir: bool = False,
     dry_run: bool = False,
     grace: float = 3.0,
+    start_method: str = AUTO,
+    preload: Iterable[str] = (),
     log_level: str = "INFO",
     publish_notebook: bool = False,
     hide_input: bool = False,
@@ -104,6 +107,8 @@ def run(
         confirmed=True,
         dry_run=dry_run,
         grace=grace,
+        start_method=start_method,
+        preload=tuple(preload),
         log_level=log_level,
         notebook=notebook,
         command=tuple(sys.argv),

@@ -7,5 +7,5 @@
     canary.py      a fork that tries out what native libraries can do in one
     mark.py        whose attempt a fork is, for whoever looks into /proc
 
-It is never a subreaper and holds no lock, no device and no database: whatever happens to it, the attempts that run go on.
+While it forks it holds no lock, no device and no database: whatever happens to it, the attempts that run go on.
 """

@@ -36,22 +36,25 @@ class Watch:
         self._bulk: tuple[Any, int] | None = None
 
     def __enter__(self) -> Self:
-        self._originals = {name: getattr(_KIND, name) for name in ("__getitem__", "__setitem__", "__delitem__", "__iter__")}
+        self._originals = {
+            name: getattr(_KIND, name) for name in ("__getitem__", "__setitem__", "__delitem__", "__iter__")
+        }
         get, put, delete, iterate = self._originals.values()
 
-        def watched_get(environ: Any, name: str) -> str:
+        # Of `os.environb` as well, whose names and values are bytes.
+        def watched_get(environ: Any, name: Any) -> Any:
             self._look_at(name, "looks at")
-            return str(get(environ, name))
+            return get(environ, name)
 
-        def watched_put(environ: Any, name: str, value: str) -> None:
+        def watched_put(environ: Any, name: Any, value: Any) -> None:
             self._look_at(name, "sets")
             put(environ, name, value)
 
-        def watched_delete(environ: Any, name: str) -> None:
+        def watched_delete(environ: Any, name: Any) -> None:
             self._look_at(name, "removes")
             delete(environ, name)
 
-        def watched_iterate(environ: Any) -> Iterator[str]:
+        def watched_iterate(environ: Any) -> Iterator[Any]:
             self._go_through()
             return iter(iterate(environ))
 
@@ -63,7 +66,8 @@ class Watch:
         for name, original in self._originals.items():
             setattr(_KIND, name, original)
 
-    def _look_at(self, name: str, what: str) -> None:
+    def _look_at(self, given: Any, what: str) -> None:
+        name = os.fsdecode(given) if isinstance(given, str | bytes) else ""
         if name not in PER_ATTEMPT or self.finding is not None:
             return
         frame = _user_frame(sys._getframe(2))

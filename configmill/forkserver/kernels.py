@@ -1,4 +1,4 @@
-"""What is imported ahead for notebooks: the runner's packages, the kernel's, and what the notebook itself begins with."""
+"""What is imported ahead for notebooks: the runner's packages, the kernel's, and what the notebook begins with."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _FIRST_USE = {
 def import_for_runners(notebook: str) -> None:
     """Import all that runs a notebook, and do what need be done only once, with the notebook at that path.
 
-    jupyter_client finds its plugins in every package's metadata; nbformat compiles the schema of the notebook's version.
+    jupyter_client finds its plugins in every package's metadata; nbformat compiles the schema of a notebook's version.
     """
     for name in _RUNNER_MODULES:
         importlib.import_module(name)
-    from jupyter_client.provisioning import KernelProvisionerFactory
+    from jupyter_client.provisioning.factory import KernelProvisionerFactory
     from papermill.iorw import load_notebook_node
 
     KernelProvisionerFactory.instance()

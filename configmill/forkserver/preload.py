@@ -46,9 +46,9 @@ def prepare(orders: ServerOrders, surroundings: Surroundings, pristine_path: lis
     with Watch() as watch:
         _carry_out(_imports(orders, code), surroundings, watch)
         _check_fork(surroundings, "after the imports")
-        configs = _built(orders.config_builder)
+        configs = _built(orders.config_builder, watch)
         code.pass_over()
-        _check(f"the config builder {orders.config_builder!r}", surroundings, watch)
+        _check(f"the config builder {orders.config_builder!r} was called", surroundings, watch)
         _check_fork(surroundings, "after the list was built")
     generators.settle()
     return Inheritance(
@@ -80,12 +80,12 @@ def _imports(orders: ServerOrders, code: ProjectCode) -> Iterable[Step]:
     put_first_on_path(orders.project_dir)
     if notebook is None:
         yield f"the experiment's module {module_of(orders.target)!r}", lambda: _import_target(orders.target, code)
+    code.look()
     for name in orders.preload:
         yield f"--preload {name!r}", lambda name=name: importlib.import_module(name)  # type: ignore[misc]
     if notebook is not None and orders.forks_kernels:
         for name in leading_imports(notebook, orders.project_dir):
             yield f"the notebook's import of {name!r}", lambda name=name: _import_if_possible(name)  # type: ignore[misc]
-    code.look()
     yield "the config builder's module", lambda: import_module_of(orders.config_builder)
     code.pass_over()
 
@@ -110,9 +110,9 @@ def _carry_out(steps: Iterable[Step], surroundings: Surroundings, watch: Watch) 
         except BaseException as error:  # SystemExit included
             _end_copy(process)
             sys.excepthook(type(error), error, error.__traceback__)
-            raise UnsafeError(f"{what} can't be imported: {describe(error)}") from error
+            raise UnsafeError(watch.finding or f"{what} can't be imported: {describe(error)}") from error
         _end_copy(process)
-        _check(what, surroundings, watch)
+        _check(f"{what} was imported", surroundings, watch)
 
 
 def _end_copy(process: int) -> None:
@@ -122,10 +122,12 @@ def _end_copy(process: int) -> None:
         os._exit(0)
 
 
-def _check(what: str, surroundings: Surroundings, watch: Watch) -> None:
-    harm = watch.finding or surroundings.harm_done()
+def _check(when: str, surroundings: Surroundings, watch: Watch) -> None:
+    if watch.finding is not None:
+        raise UnsafeError(watch.finding)
+    harm = surroundings.harm_done()
     if harm is not None:
-        raise UnsafeError(harm if watch.finding else f"after {what} was imported, {harm}")
+        raise UnsafeError(f"after {when}, {harm}")
 
 
 def _check_fork(surroundings: Surroundings, when: str) -> None:
@@ -135,11 +137,11 @@ def _check_fork(surroundings: Surroundings, when: str) -> None:
         raise UnsafeError(f"{when}, {harm}")
 
 
-def _built(config_builder: str) -> ConfigList:
+def _built(config_builder: str, watch: Watch) -> ConfigList:
     process = os.getpid()
     try:
         return build(config_builder)
     except UsageError as error:
-        raise UnsafeError(f"the config builder failed in the fork server: {error}") from error
+        raise UnsafeError(watch.finding or f"the config builder failed in the fork server: {error}") from error
     finally:
         _end_copy(process)

@@ -1,8 +1,8 @@
 """What must not be there when a process forks, since a fork would not have it, or would share it.
 
-    before = Surroundings()
-    import mine
-    before.harm_done()           # "the Python thread 'Thread-1 (poll)' is alive", or None
+before = Surroundings()
+import mine
+before.harm_done()           # "the Python thread 'Thread-1 (poll)' is alive", or None
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import signal
 import sys
 from typing import Any
 
-from configmill.processes import children_of
+from configmill.processes import children_of, signal_name
 
 _DEVICES = "/dev/nvidia"
 #: Descriptors that are as good in a fork as they were: nobody's position in them, nobody at the other end.
@@ -26,6 +26,7 @@ class Surroundings:
         self._pid = os.getpid()
         self._descriptors = set(_descriptors())
         self._handlers = _handlers()
+        self._masks = _signal_masks()
         self._forks = 0
         os.register_at_fork(before=self._count_fork)
 
@@ -67,7 +68,12 @@ class Surroundings:
     def _signal_handler(self) -> str | None:
         now = _handlers()
         changed = [number for number, handler in self._handlers.items() if now[number] != handler]
-        return f"a handler for {signal.Signals(changed[0]).name} is set" if changed else None
+        if changed:
+            return f"a handler for {signal_name(changed[0])} is set"
+        for (how, mask), before in zip(_signal_masks().items(), self._masks.values(), strict=True):
+            if mask != before:
+                return f"{signal_name((mask ^ before).bit_length())} is {how}"
+        return None
 
 
 def device_of(torch: Any) -> str | None:
@@ -108,6 +114,14 @@ def _descriptors() -> dict[int, str]:
 
 def _handlers() -> dict[int, Any]:
     return {number: signal.getsignal(number) for number in signal.valid_signals() if number in set(signal.Signals)}
+
+
+def _signal_masks() -> dict[str, int]:
+    """The signals that are blocked, ignored or handled, native code's handlers included, as bits from 1 on (proc(5))."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        fields = dict(line.split(":", 1) for line in file)
+    names = {"SigBlk": "blocked or not", "SigIgn": "ignored or not", "SigCgt": "handled by native code"}
+    return {how: int(fields[name], 16) for name, how in names.items()}
 
 
 def _command_of(pid: int) -> str:

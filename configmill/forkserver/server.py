@@ -23,7 +23,9 @@ from configmill.forkserver.mark import Mark
 from configmill.forkserver.preload import UnsafeError, prepare
 from configmill.forkserver.safety import Surroundings
 from configmill.minder import Minder
-from configmill.processes import signal_name
+from configmill.processes import become_subreaper, end_all_children, signal_name
+from configmill.protocol import attempt as protocol_attempt
+from configmill.protocol.attempt import DST_DIR
 from configmill.protocol.fork_server import MAX_MESSAGE, ForkRequest, Ready, ServerOrders
 
 _NUM_DESCRIPTORS = 3
@@ -34,15 +36,19 @@ _MAX_SAID = 65536
 def main() -> None:
     """Serve as the one argument says."""
     orders = ServerOrders.from_json(sys.argv[1])
+    _reset_signals()
     _die_with_manager(orders.lifeline_fd)
     manager = socket.socket(fileno=orders.socket_fd)
     mark, pristine_path = Mark(), list(sys.path)
     prepare_process(orders.target, orders.search_path, orders.log_level)
+    _expect_processes(orders.dst_dir)
     try:
         inherited = prepare(orders, Surroundings(), pristine_path)
     except UnsafeError as error:
+        end_all_children()
         manager.send(Ready(unsafe=str(error)).to_bytes())
         os._exit(0)
+    _expect_no_processes()
     current.inherited = inherited
     server = Server(manager, orders.lifeline_fd, mark, inherited, _said() if orders.notebook_source is None else b"")
     # What is there now is never collected: a collection in a fork would touch, and so copy, all of it.
@@ -52,9 +58,32 @@ def main() -> None:
     server.serve()
 
 
+def _reset_signals() -> None:
+    """Have signals as a script finds them, and so as user code does in a cold start: what blocks or ignores some may
+    have started the manager."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for signum in (signal.SIGCHLD, signal.SIGTERM, signal.SIGUSR1, signal.SIGIO):
+        signal.signal(signum, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _expect_processes(dst_dir: str) -> None:
+    """Whatever process the imports start, a daemon too, is to be found: below this one, or by its environment."""
+    protocol_attempt.is_fork_server = True
+    become_subreaper()
+    # Past `os.environ`, in which user code would see it. Where this process and the manager are killed, the next
+    # manager ends what carries it.
+    os.putenv(DST_DIR, dst_dir)
+
+
+def _expect_no_processes() -> None:
+    """There are none (it was checked), and the minders' are theirs, or the manager's when they are killed."""
+    os.unsetenv(DST_DIR)
+    become_subreaper(False)
+
+
 def _die_with_manager(lifeline_fd: int) -> None:
     """Have the kernel end this process when the manager's end of the lifeline closes, in the midst of an import too."""
-    signal.signal(signal.SIGIO, signal.SIG_DFL)
     fcntl.fcntl(lifeline_fd, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(lifeline_fd, fcntl.F_SETFL, fcntl.fcntl(lifeline_fd, fcntl.F_GETFL) | os.O_ASYNC)
     poll = select.poll()
@@ -67,9 +96,9 @@ def _said() -> bytes:
     """What the imports have printed: a cold start would have printed it into each attempt's log."""
     sys.stdout.flush()
     sys.stderr.flush()
-    size = os.fstat(1).st_size
     with open("/proc/self/fd/1", "rb") as log:
-        return log.read(min(size, _MAX_SAID))
+        said = log.read(_MAX_SAID)
+        return said if not log.read(1) else said + b"\n(What the imports printed beyond this is left out.)\n"
 
 
 class Server:

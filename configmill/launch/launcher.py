@@ -1,12 +1,12 @@
 """How attempts are started in a run: by the fork server while it can be trusted, else cold.
 
-    with Launcher(width=2, owns_process=True) as launcher:
-        launcher.begin(lock_fd, say=print)
-        launcher.warm_up(make_orders, mark)     # not called where all starts are to be cold
-        launcher.wait_until_ready()
-        minder = launcher.start(attempt, limits)
-        minder.wait()                      # nothing of the attempt is left; its record is written
-        launcher.forget(minder)
+with Launcher(width=2, owns_process=True) as launcher:
+    launcher.begin(lock_fd, say=print)
+    launcher.warm_up(make_orders, mark)     # not called where all starts are to be cold
+    launcher.wait_until_ready()
+    minder = launcher.start(attempt, limits)
+    minder.wait()                      # nothing of the attempt is left; its record is written
+    launcher.forget(minder)
 """
 
 from __future__ import annotations
@@ -42,11 +42,12 @@ class Launcher:
         self.width = width
         self._thread_limits = native_thread_limits(width, os.environ)
         self._minders = Minders(owns_process=owns_process)
-        #: One thread at a time deals with the server.
+        #: One thread at a time starts the server, or replaces it.
         self._turn = threading.RLock()
         self._server: ForkServer | None = None
         self._new_server: Callable[[], ForkServer] | None = None
         self._is_ready = False
+        self._dst_dir = ""
         self._restarts = 0
         self._stopping = False
         self._lock_fd = -1
@@ -77,6 +78,7 @@ class Launcher:
         self._new_server = lambda: ForkServer(
             lambda socket_fd: make_orders(socket_fd, self._lifeline_read), self._thread_limits, mark
         )
+        self._dst_dir = mark.dst_dir
         with self._turn:
             self._start_server()
 
@@ -102,10 +104,10 @@ class Launcher:
             return unsafe
 
     def stop(self) -> None:
-        """Nothing new will be started: nobody need wait for imports."""
+        """Nothing new will be started: nobody need wait for imports, or for a server that hangs."""
         self._stopping = True
         server = self._server
-        if server is not None and not self._is_ready:
+        if server is not None:
             server.kill()
 
     def start(self, attempt: Attempt, limits: Limits) -> Minder:
@@ -121,20 +123,23 @@ class Launcher:
 
     def _start_warm(self, attempt: Attempt, limits: Limits) -> Minder | None:
         """None where there is no server any more."""
-        with self._turn:
-            while self._server is not None:
-                try:
-                    # A server that dies leaves its minders to this process.
-                    with self._minders.birth():
-                        minder = self._server.fork(attempt, self._orders(limits, WARM))
-                        self._minders.add(minder.pid)
-                    return minder
-                except ServerLostError as error:
-                    self._replace_server(str(error))
+        while (server := self._server) is not None:
+            try:
+                # A server that dies leaves its minders to this process.
+                with self._minders.birth():
+                    minder = server.fork(attempt, self._orders(limits, WARM))
+                    self._minders.add(minder.pid)
+                return minder
+            except ServerLostError as error:
+                with self._turn:
+                    if self._server is server:  # nobody else has found out before
+                        self._replace_server(str(error))
         return None
 
     def _replace_server(self, why: str) -> None:
         self._drop_server()
+        if self._stopping:  # what is under way to be started is told to end at once
+            return
         if self._restarts >= _MAX_RESTARTS:
             self._say(f"the fork server {why} again: what is left starts cold")
             return
@@ -159,6 +164,8 @@ class Launcher:
                 self._server.close()
                 self._minders.forget(self._server.pid)
                 self._server = None
+                if not self._is_ready:
+                    self._minders.end_left_by_imports(self._dst_dir)
 
     def _orders(self, limits: Limits, start_method: str) -> Orders:
         return Orders(

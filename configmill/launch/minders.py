@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
 from configmill.processes import become_subreaper, children_of, kill, processes_with_environment, reap
-from configmill.protocol.attempt import Attempt
+from configmill.protocol.attempt import DST_DIR, Attempt
 from configmill.protocol.orders import NotebookOrders
 
 
@@ -57,7 +58,8 @@ class Minders:
 
     def __init__(self, *, owns_process: bool) -> None:
         self._owns_process = owns_process
-        self._guard = threading.Lock()
+        self._changed = threading.Condition()
+        self._births = 0
         self._sweep = threading.Lock()
         self._pids: set[int] = set()
 
@@ -69,36 +71,53 @@ class Minders:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         _subreaping.end()
 
-    def birth(self) -> AbstractContextManager[object]:
-        """To be held while a process is started: until it is added it would pass for an orphan."""
-        return self._guard
+    @contextmanager
+    def birth(self) -> Iterator[None]:
+        """To be open while a process is started: until it is added it would pass for an orphan."""
+        with self._changed:
+            self._births += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._births -= 1
+                self._changed.notify_all()
 
     def add(self, pid: int) -> None:
         """Count `pid` as one of ours; in `birth`."""
-        self._pids.add(pid)
+        with self._changed:
+            self._pids.add(pid)
 
     def forget(self, pid: int) -> None:
         """The process has ended and has been waited for: its pid may become another process's."""
-        with self._guard:
+        with self._changed:
             self._pids.discard(pid)
 
     def end_orphans(self, pid: int, attempt: Attempt, experiment_pid: int | None) -> None:
         """End what the killed minder `pid` left behind: it has fallen to this subreaper, or is about to."""
+        self._end_all(lambda: self._orphans(attempt.to_env(), experiment_pid))
+        self.forget(pid)
+
+    def end_left_by_imports(self, dst_dir: str) -> None:
+        """End what a fork server has started that is gone before its imports were over."""
+        self._end_all(lambda: self._orphans({DST_DIR: dst_dir}, None))
+
+    def _end_all(self, orphans_now: Callable[[], list[int]]) -> None:
         # One sweep at a time: two minders killed at once leave orphans that both would wait for.
         with self._sweep:
-            while orphans := self._orphans(attempt, experiment_pid):
+            while orphans := orphans_now():
                 for orphan in orphans:
                     kill(orphan)
                 for orphan in orphans:
                     # Once it is reaped, its own children have fallen to this process, and the next look finds them.
                     reap(orphan)
-        self.forget(pid)
 
-    def _orphans(self, attempt: Attempt, experiment_pid: int | None) -> list[int]:
-        with self._guard:
+    def _orphans(self, variables: Mapping[str, str], experiment_pid: int | None) -> list[int]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._births == 0)
             adopted = set(children_of(os.getpid())) - self._pids - self._foreign
         if not self._owns_process:
-            marked = processes_with_environment(f"{name}={value}" for name, value in attempt.to_env().items())
+            marked = processes_with_environment(f"{name}={value}" for name, value in variables.items())
             adopted &= {*marked, experiment_pid}
         return sorted(adopted)
 

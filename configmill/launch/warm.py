@@ -33,6 +33,8 @@ READY_SECONDS = 600.0
 FORK_SECONDS = 10.0
 #: For what a minder that was killed died of, which the server says when it has reaped it.
 _END_SECONDS = 2.0
+#: How often a minder is asked for that ends before it has said so.
+_TRIES = 2
 #: Room for the index, the attempt's number and the devices in the place where a fork says whose attempt it is.
 _ROOM = 1024
 
@@ -100,12 +102,12 @@ def _reap(process: int) -> str:
 
 
 class ForkServer:
-    """A started server. One thread at a time may ask it to fork."""
+    """A started server; several threads may ask it to fork."""
 
     def __init__(
         self, make_orders: Callable[[int], ServerOrders], thread_limits: Mapping[str, str], mark: Attempt
     ) -> None:
-        """Start it; `make_orders` is given the socket's descriptor, `mark` is an attempt like any other. Raises OSError."""
+        """Start it; `make_orders` is given the socket's descriptor, `mark` is any attempt. Raises OSError."""
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # What the imports print goes into each attempt's log, by way of a file that nobody sees.
         with theirs, tempfile.TemporaryFile() as log:
@@ -144,18 +146,21 @@ class ForkServer:
 
         Raises OSError where no process can be had, ServerLostError where the server is lost.
         """
-        pulse, theirs = os.pipe()
-        try:
-            self._ask(ForkRequest(attempt, orders), theirs)
-            line = _read_line(pulse, FORK_SECONDS) or self._last_chance(pulse)
-        except BaseException:
+        request = ForkRequest(attempt, orders)
+        for _ in range(_TRIES):
+            pulse, theirs = os.pipe()
+            try:
+                self._ask(request, theirs)
+                line = _read_line(pulse, FORK_SECONDS) or self._last_chance(pulse)
+            except BaseException:
+                os.close(pulse)
+                raise
+            if line.isdigit():
+                self._minders.add(int(line))
+                return WarmMinder(int(line), pulse)
+            # Nothing of the attempt has begun: a minder says who it is before it forks the experiment.
             os.close(pulse)
-            raise
-        if not line.isdigit():
-            os.close(pulse)
-            raise OSError(line)
-        self._minders.add(int(line))
-        return WarmMinder(int(line), pulse)
+        raise OSError(line)
 
     def _ask(self, request: ForkRequest, pulse: int) -> None:
         attempt = request.attempt
@@ -210,7 +215,7 @@ class ForkServer:
 
     def kill(self) -> None:
         """Send the server SIGKILL; what it has forked goes on."""
-        kill(self.pid)
+        self._process.kill()
 
     def end(self) -> None:
         """End the server."""

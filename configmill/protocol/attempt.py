@@ -30,6 +30,9 @@ GPUS = "CONFIGMILL_GPUS"
 #: Every variable that a child is given.
 VARIABLES = (CONFIG_BUILDER, CONFIG_IDX, DST_DIR, TARGET, CONFIG_DIGEST, OVERRIDES, ATTEMPT, PROJECT_DIR, GPUS)
 
+#: Whether this is the fork server, or a fork of it: what it imports is about to be an experiment's.
+is_fork_server = False
+
 
 class Attempt:
     """One try at one experiment. Numbers run from 1 and on over commands; directories are absolute."""
@@ -57,11 +60,8 @@ class Attempt:
         self.number = number
         self.project_dir = project_dir
         self.gpus = gpus
-
-    @property
-    def dir(self) -> ExperimentDir:
-        """The experiment's directory."""
-        return CampaignDir(self.dst_dir).experiment(self.digest)
+        #: The experiment's directory.
+        self.dir: ExperimentDir = CampaignDir(dst_dir).experiment(digest)
 
     def to_env(self) -> dict[str, str]:
         """The variables to set for a child."""
@@ -107,7 +107,7 @@ class Attempt:
 
 def is_inside_experiment() -> bool:
     """Whether this process belongs to an experiment."""
-    return CONFIG_IDX in os.environ and ATTEMPT in os.environ
+    return is_fork_server or (CONFIG_IDX in os.environ and ATTEMPT in os.environ)
 
 
 def _number(environ: Mapping[str, str], name: str) -> int:

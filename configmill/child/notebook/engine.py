@@ -20,6 +20,4 @@ class FastEngine(NBClientEngine):  # type: ignore[misc]
     @classmethod
     def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **kwargs: Any) -> Any:
         """Run the notebook that `nb_man` manages."""
-        return super().execute_managed_notebook(
-            nb_man, kernel_name, kernel_manager_class=FastKernelManager, **kwargs
-        )
+        return super().execute_managed_notebook(nb_man, kernel_name, kernel_manager_class=FastKernelManager, **kwargs)

@@ -6,7 +6,7 @@
     fork.process                             # as subprocess knows one
     fork.dismiss()                           # it is not needed: another program is the kernel
 
-It is the runner's child, as a kernel that jupyter_client starts is: its exit code is known, and it dies with the runner.
+It is the runner's child, as jupyter_client's kernels are: its exit code is known, and it dies with its runner.
 """
 
 from __future__ import annotations
@@ -119,8 +119,8 @@ def _become_kernel(orders: socket.socket, runner: int) -> NoReturn:
         from ipykernel.kernelapp import IPKernelApp
 
         # It reads JPY_PARENT_PID when it is imported, which was before there was a parent.
-        app = IPKernelApp.instance(parent_handle=runner)  # type: ignore[no-untyped-call]
-        app.initialize(sys.argv[1:])
+        app = IPKernelApp.instance(parent_handle=runner)
+        app.initialize(sys.argv[1:])  # type: ignore[no-untyped-call]
         orders.sendall(_READY)
         orders.close()
         app.start()  # type: ignore[no-untyped-call]
@@ -128,7 +128,7 @@ def _become_kernel(orders: socket.socket, runner: int) -> NoReturn:
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException:
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.excepthook(*sys.exc_info())
     exit_now(code)
 
 

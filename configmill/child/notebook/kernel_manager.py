@@ -10,7 +10,7 @@ import time
 from queue import Empty
 from typing import Any
 
-from jupyter_client.asynchronous import AsyncKernelClient
+from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import AsyncKernelManager
 from traitlets import Any as AnyValue
 from traitlets import DottedObjectName
@@ -34,7 +34,7 @@ class FastKernelClient(AsyncKernelClient):
         super().start_channels(*args, **{**kwargs, "hb": False})
 
     async def wait_for_ready(self, timeout: float | None = None) -> None:
-        """Wait for the kernel's answer and for its idle state. Raises RuntimeError where it dies, or `timeout` is over."""
+        """Wait for the kernel's answer and its idle state. Raises RuntimeError where it dies, or `timeout` is over."""
         until = time.monotonic() + (float("inf") if timeout is None else timeout)
         patience = _FIRST_PATIENCE
         while True:

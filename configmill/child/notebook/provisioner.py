@@ -1,7 +1,7 @@
 """jupyter_client's way of starting a kernel, where a fork is waiting to be one.
 
-Registered as the entry point `configmill-fork` of `jupyter_client.kernel_provisioners`. Everything above it (jupyter_client's
-manager, nbclient, papermill) is as it was. Without a fork, or with a kernel that a fork can't be, it is the local one.
+Registered as the entry point `configmill-fork` of `jupyter_client.kernel_provisioners`. What is above it
+(jupyter_client's manager, nbclient, papermill) is as it was. Where no fork is waiting, it is the local one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
-from jupyter_client.provisioning import LocalProvisioner
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from configmill.child.notebook.kernel_fork import KernelFork
 
@@ -31,13 +31,14 @@ class ForkProvisioner(LocalProvisioner):
         fork: KernelFork | None = getattr(self.parent, "kernel_fork", None)
         if fork is None:
             return await super().launch_kernel(cmd, **kwargs)
+        assert self.parent is not None
         self.parent.kernel_fork = None  # it can be a kernel once
         fork.begin(arguments_of(cmd), env=_environment(kwargs), cwd=kwargs.get("cwd"))
         if not fork.wait_until_ready(_READY_SECONDS):
             fork.dismiss()
             logger.warning("the forked kernel was not ready within %g s; another one starts cold", _READY_SECONDS)
             return await super().launch_kernel(cmd, **kwargs)
-        self.process = fork.process
+        self.process = fork.process  # type: ignore[assignment]
         self.pid = self.pgid = fork.process.pid  # it leads a session of its own
         return self.connection_info
 

@@ -68,13 +68,13 @@ def render_page(
 def _render(notebook: dict[str, Any], head: PageHead, renderer: OutputRenderer, *, hide_input: bool) -> str:
     from nbformat import from_dict
 
-    from configmill.report.notebooks.exporter import PageExporter
+    from configmill.report.notebooks.exporter import page_exporter
 
     cells = _prepared_cells(notebook, renderer)
     metadata = {"language_info": {"name": _language(notebook["metadata"])}}
     ready = from_dict({"nbformat": 4, "nbformat_minor": 4, "metadata": metadata, "cells": cells})
     page = {**_head_content(head, cells), "hide_input": hide_input, **_needs(head, renderer)}
-    text, _ = PageExporter(ASSETS).from_notebook_node(ready, {"page": page})
+    text, _ = page_exporter(ASSETS).from_notebook_node(ready, {"page": page})
     return text
 
 
