@@ -10,51 +10,17 @@ from __future__ import annotations
 
 import sys
 
-TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from importlib.machinery import ModuleSpec
-    from types import ModuleType
+from configmill.child.after_import import after_import
 
 FORMAT = "%(asctime)s %(name)s %(levelname)s %(message)s"
 
 
 def configure_on_import(level: str) -> None:
     """Have the root logger write to stderr from `level` on, now or when `logging` is imported."""
-    if "logging" in sys.modules:
-        _configure(level)
-    else:
-        sys.meta_path.insert(0, _LoggingFinder(level))
+    after_import("logging", lambda: _configure(level))
 
 
 def _configure(level: str) -> None:
     import logging
 
     logging.basicConfig(level=level, format=FORMAT, stream=sys.stderr)
-
-
-class _LoggingFinder:
-    """A finder that stands aside for every module but `logging`, and for that one gives way after the first time."""
-
-    def __init__(self, level: str) -> None:
-        self._level = level
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """The spec of `logging` whose loader also configures it; None for any other module."""
-        if name != "logging":
-            return None
-        sys.meta_path.remove(self)
-        from importlib.machinery import PathFinder
-
-        spec = PathFinder.find_spec(name, path, target)
-        if spec is not None and spec.loader is not None:
-            execute = spec.loader.exec_module
-
-            def execute_and_configure(module: ModuleType) -> None:
-                execute(module)
-                _configure(self._level)
-
-            spec.loader.exec_module = execute_and_configure  # type: ignore[method-assign]
-        return spec
