@@ -47,7 +47,7 @@ def put_first_on_path(project_dir: str) -> None:
 def rebuild_config(attempt: Attempt) -> Config:
     """Build the attempt's config, check it, and hand it out read-only."""
     load_script(attempt.target)  # saved configs may hold functions of it
-    if current.code is not None:
+    if current.code is not None and current.inherited is None:  # the fork server has looked at what it imported
         current.code.look()
     configs = _configs(attempt)
     if attempt.index >= len(configs):

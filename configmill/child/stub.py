@@ -42,7 +42,8 @@ def perform(attempt: Attempt) -> Report:
     current.code = code = _project_code(attempt)
     try:
         termination.listen()
-        put_first_on_path(attempt.project_dir)
+        if current.inherited is None:  # else what the imports have put before the project stays there
+            put_first_on_path(attempt.project_dir)
         function = load_target(attempt.target)
         if current.inherited is None:
             code.add_module(module_of(attempt.target))

@@ -5,6 +5,9 @@
     environment.py which variables the imports looked at
     safety.py      what must not be there when a process forks
     canary.py      a fork that tries out what native libraries can do in one
+    finalizers.py  what would run at each fork's end
+    memory.py      large pages, for forks that cost less
+    kernels.py     what is imported ahead for notebooks
     mark.py        whose attempt a fork is, for whoever looks into /proc
 
 While it forks it holds no lock, no device and no database: whatever happens to it, the attempts that run go on.

@@ -12,6 +12,7 @@ import signal
 import sys
 from typing import Any
 
+from configmill.forkserver.finalizers import Removals
 from configmill.processes import children_of, signal_name
 
 _DEVICES = "/dev/nvidia"
@@ -27,6 +28,7 @@ class Surroundings:
         self._descriptors = set(_descriptors())
         self._handlers = _handlers()
         self._masks = _signal_masks()
+        self._removals = Removals()
         self._forks = 0
         os.register_at_fork(before=self._count_fork)
 
@@ -43,6 +45,7 @@ class Surroundings:
             or self._child()
             or self._open_descriptor()
             or self._signal_handler()
+            or self._removals.harm_done()
         )
 
     def forked_here(self) -> None:
@@ -121,7 +124,9 @@ def _signal_masks() -> dict[str, int]:
     with open("/proc/self/status", encoding="ascii", errors="replace") as file:
         fields = dict(line.split(":", 1) for line in file)
     names = {"SigBlk": "blocked or not", "SigIgn": "ignored or not", "SigCgt": "handled by native code"}
-    return {how: int(fields[name], 16) for name, how in names.items()}
+    # The C library keeps two for itself, and begins to handle them with the first thread.
+    usable = sum(1 << number - 1 for number in signal.valid_signals())
+    return {how: int(fields[name], 16) & usable for name, how in names.items()}
 
 
 def _command_of(pid: int) -> str:

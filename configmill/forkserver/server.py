@@ -19,7 +19,9 @@ import sys
 from configmill.child import current
 from configmill.child.experiment_process import prepare_process
 from configmill.child.inheritance import Inheritance
+from configmill.forkserver.finalizers import leave_to_the_system
 from configmill.forkserver.mark import Mark
+from configmill.forkserver.memory import gather_in_large_pages
 from configmill.forkserver.preload import UnsafeError, prepare
 from configmill.forkserver.safety import Surroundings
 from configmill.minder import Minder
@@ -29,6 +31,8 @@ from configmill.protocol.attempt import DST_DIR
 from configmill.protocol.fork_server import MAX_MESSAGE, ForkRequest, Ready, ServerOrders
 
 _NUM_DESCRIPTORS = 3
+#: From so many on, gathering the memory takes less time than it saves.
+_MANY_FORKS = 20
 #: Of what the imports printed, so much goes into each attempt's log.
 _MAX_SAID = 65536
 
@@ -54,6 +58,9 @@ def main() -> None:
     # What is there now is never collected: a collection in a fork would touch, and so copy, all of it.
     gc.collect()
     gc.freeze()
+    leave_to_the_system()
+    if orders.num_forks >= _MANY_FORKS:
+        gather_in_large_pages()
     manager.send(Ready().to_bytes())
     server.serve()
 

@@ -35,6 +35,7 @@ FORK_SECONDS = 10.0
 _END_SECONDS = 2.0
 #: How often a minder is asked for that ends before it has said so.
 _TRIES = 2
+_CLOSED = -1  # socket.fileno()
 #: Room for the index, the attempt's number and the devices in the place where a fork says whose attempt it is.
 _ROOM = 1024
 
@@ -173,6 +174,10 @@ class ForkServer:
                 os.close(log)
         except (ConnectionError, TimeoutError):
             raise ServerLostError(self._give_up()) from None
+        except OSError:
+            if self._socket.fileno() == _CLOSED:  # another thread has found out that the server is lost
+                raise ServerLostError(self._give_up()) from None
+            raise
         finally:
             os.close(pulse)
 

@@ -40,8 +40,8 @@ def _attempt(request: RunRequest, index: int, digest: str, number: int) -> Attem
     )
 
 
-def server_orders(request: RunRequest, socket_fd: int, lifeline_fd: int) -> ServerOrders:
-    """What the fork server is to import for this request."""
+def server_orders(request: RunRequest, num_forks: int, socket_fd: int, lifeline_fd: int) -> ServerOrders:
+    """What the fork server is to import for this request, in which it will fork about `num_forks` attempts."""
     notebook = request.notebook
     return ServerOrders(
         target=request.target,
@@ -53,6 +53,7 @@ def server_orders(request: RunRequest, socket_fd: int, lifeline_fd: int) -> Serv
         log_level=request.log_level,
         socket_fd=socket_fd,
         lifeline_fd=lifeline_fd,
+        num_forks=num_forks,
         notebook_source=None if notebook is None else os.path.join(request.project_dir, request.target),
         forks_kernels=notebook is not None and notebook.cold_kernel is None,
     )

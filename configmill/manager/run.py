@@ -89,7 +89,7 @@ def _run_in(
     with SignalListener(campaign_run.on_signal):
         launcher.begin(campaign.lock_fd, lambda text: campaign_run.emit(Note(text)))
         if to_run and request.start_method != COLD:
-            _warm_up(launcher, request, plan)
+            _warm_up(launcher, request, plan, len(to_run))
         _announce(campaign_run, request, plan, decisions)
         unfinished = [directory.experiment(plan.digests[index]) for index in to_run]
         if campaign.previous_died:  # what this command doesn't select is put in order as well
@@ -114,15 +114,15 @@ def _run_in(
     return summary
 
 
-def _warm_up(launcher: Launcher, request: RunRequest, plan: Plan) -> None:
+def _warm_up(launcher: Launcher, request: RunRequest, plan: Plan, num_forks: int) -> None:
     """Have the fork server begin with its imports, unless it has."""
     if not launcher.is_warm:
-        launcher.warm_up(partial(server_orders, request), mark_of(request, plan))
+        launcher.warm_up(partial(server_orders, request, num_forks), mark_of(request, plan))
 
 
 def _require_warm(launcher: Launcher, request: RunRequest, plan: Plan) -> None:
     """Raise UsageError where the experiments can't start warm."""
-    _warm_up(launcher, request, plan)
+    _warm_up(launcher, request, plan, len(plan.selected))
     unsafe = launcher.wait_until_ready()
     if unsafe is not None:
         raise UsageError(

@@ -35,6 +35,7 @@ class ServerOrders:
         log_level: str,
         socket_fd: int,
         lifeline_fd: int,
+        num_forks: int,
         notebook_source: str | None = None,
         forks_kernels: bool = False,
     ) -> None:
@@ -49,6 +50,8 @@ class ServerOrders:
         self.socket_fd = socket_fd
         #: The read end of a pipe whose only writer is the manager.
         self.lifeline_fd = lifeline_fd
+        #: How many attempts there will be, about.
+        self.num_forks = num_forks
         #: The copy of the notebook that runs; None for an experiment that is a function.
         self.notebook_source = notebook_source
         #: Whether the notebooks' kernels are to be forks as well.
