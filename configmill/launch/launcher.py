@@ -30,6 +30,8 @@ from configmill.protocol.start_method import COLD, WARM
 
 #: A server that was lost once may have been unlucky; one that is lost again will be lost each time.
 _MAX_RESTARTS = 1
+#: After so many seconds of imports a user wants to know what is going on.
+_PATIENCE = 5.0
 
 
 class Launcher:
@@ -95,6 +97,8 @@ class Launcher:
         with self._turn:
             if self._server is None or self._is_ready:
                 return None
+            if not self._server.is_ready_within(_PATIENCE):
+                self._say(f"the imports take longer than {_PATIENCE:g} s; experiments start as soon as they are over")
             unsafe = self._server.wait_until_ready()
             self._is_ready = unsafe is None
             if unsafe is not None:

@@ -129,6 +129,12 @@ class ForkServer:
         """The server's process id."""
         return self._process.pid
 
+    def is_ready_within(self, seconds: float) -> bool:
+        """Whether `wait_until_ready` would return at once, at the latest after so long."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
     def wait_until_ready(self, seconds: float = READY_SECONDS) -> str | None:
         """Wait for the imports; why the server can't be used, None where it can."""
         self._socket.settimeout(seconds)

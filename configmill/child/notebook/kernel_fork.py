@@ -1,10 +1,9 @@
 """A fork of the runner that becomes its notebook's kernel, with everything that a kernel imports already imported.
 
-    fork = KernelFork()                      # first thing in the runner, which has no thread yet
-    fork.begin(arguments, env=..., cwd=...)  # what a command line would have said
-    fork.wait_until_ready(10.0)              # its sockets are bound
-    fork.process                             # as subprocess knows one
-    fork.dismiss()                           # it is not needed: another program is the kernel
+    fork = KernelFork()                                  # first thing in the runner, which has no thread yet
+    fork.start(arguments, env=..., cwd=..., seconds=20)  # as a command line would; None once its sockets are bound
+    fork.process                                         # as subprocess knows one
+    fork.dismiss()                                       # it is not needed: another program is the kernel
 
 It is the runner's child, as jupyter_client's kernels are: its exit code is known, and it dies with its runner.
 """
@@ -18,15 +17,17 @@ import select
 import signal
 import socket
 import sys
+from importlib.util import find_spec
 from subprocess import TimeoutExpired
 from typing import Any, NoReturn
 
 from configmill.child import current
-from configmill.processes import die_with_parent, exit_now, kill
+from configmill.processes import die_with_parent, exit_now, kill, signal_name
 
 _READY = b"\n"
-#: As `python -m` would have it.
 _PROGRAM = "ipykernel_launcher"
+#: For the end of a fork that has closed its socket.
+_END_SECONDS = 1.0
 
 
 class ForkedProcess:
@@ -86,19 +87,30 @@ class KernelFork:
         theirs.close()
         self.process = ForkedProcess(pid)
 
-    def begin(self, arguments: list[str], *, env: dict[str, str], cwd: str | None) -> None:
-        """Let it start, as a program with these arguments would in that environment and directory."""
-        message = json.dumps({"arguments": arguments, "env": env, "cwd": cwd})
-        self._socket.sendall(message.encode())
-        self._socket.shutdown(socket.SHUT_WR)
+    def start(self, arguments: list[str], *, env: dict[str, str], cwd: str | None, seconds: float) -> str | None:
+        """Have it start as a program with these arguments would, in that environment and directory.
 
-    def wait_until_ready(self, seconds: float) -> bool:
-        """Wait until its sockets are bound; whether they are within that time."""
-        self._socket.settimeout(seconds)
+        None once its sockets are bound; why it can't be used, where they are not within that time.
+        """
+        message = json.dumps({"arguments": arguments, "env": env, "cwd": cwd})
         try:
-            return self._socket.recv(1) == _READY
-        except OSError:  # the time is over, or it is dead
-            return False
+            self._socket.settimeout(seconds)
+            self._socket.sendall(message.encode())
+            self._socket.shutdown(socket.SHUT_WR)
+            if self._socket.recv(1) == _READY:
+                return None
+        except TimeoutError:
+            return f"was not ready within {seconds:g} s"
+        except ConnectionError:  # it was dead before it was asked
+            pass
+        return f"ended before it was ready ({self._how_it_ended()})"
+
+    def _how_it_ended(self) -> str:
+        try:
+            code = self.process.wait(_END_SECONDS)
+        except TimeoutExpired:
+            return "nobody saw how"
+        return f"exit code {code}" if code >= 0 else signal_name(-code)
 
     def dismiss(self) -> None:
         """End it."""
@@ -120,6 +132,7 @@ def _become_kernel(orders: socket.socket, runner: int) -> NoReturn:
 
         # It reads JPY_PARENT_PID when it is imported, which was before there was a parent.
         app = IPKernelApp.instance(parent_handle=runner)
+        app.init_path = lambda: _look_in_working_directory(app)  # type: ignore[method-assign]
         app.initialize(sys.argv[1:])  # type: ignore[no-untyped-call]
         orders.sendall(_READY)
         orders.close()
@@ -138,7 +151,7 @@ def _leave_runner(orders: socket.socket, runner: int) -> None:
     die_with_parent(runner)
     for name in os.listdir("/proc/self/fd"):
         descriptor = int(name)
-        if descriptor not in (0, 1, 2, orders.fileno()):
+        if descriptor not in (0, 1, 2, orders.fileno()) and not _is_device(name):
             try:
                 os.close(descriptor)
             except OSError:  # the listing's own
@@ -147,17 +160,39 @@ def _leave_runner(orders: socket.socket, runner: int) -> None:
         current.inherited.generators.renew()
 
 
+def _is_device(descriptor: str) -> bool:
+    """Whether it leads to /dev/null or the like: an imported module has opened it, and may well use it."""
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}").startswith("/dev/")
+    except FileNotFoundError:  # the listing's own
+        return False
+
+
 def _take_place_of_program(given: dict[str, Any]) -> None:
     """Have what a program that was just started has: arguments, environment, directory, path, an unused `logging`."""
     os.environ.clear()
     os.environ.update(given["env"])
     if given["cwd"] is not None:
         os.chdir(given["cwd"])
-    sys.argv = [_PROGRAM, *given["arguments"]]
+    launcher = find_spec(_PROGRAM)
+    sys.argv = [_PROGRAM if launcher is None else str(launcher.origin), *given["arguments"]]
     if current.inherited is not None:
         sys.path[:] = current.inherited.pristine_path
     logging.root.handlers.clear()
     logging.root.setLevel(logging.WARNING)
+
+
+def _look_in_working_directory(app: Any) -> None:
+    """Have modules found in the working directory, after the standard library's: IPython's `init_path`.
+
+    That one leaves it out in a process that was started with `-P`, as the fork server is; a kernel's command line has
+    no such option.
+    """
+    if "" in sys.path or app.ignore_cwd or os.environ.get("PYTHONSAFEPATH"):
+        return
+    folders = (os.path.basename(entry) for entry in sys.path)
+    installed = (index for index, folder in enumerate(folders) if folder in ("site-packages", "dist-packages"))
+    sys.path.insert(next(installed, 0), "")
 
 
 def _read_all(connection: socket.socket) -> bytes:

@@ -19,7 +19,7 @@ logger = logging.getLogger("configmill.notebook")
 
 NAME = "configmill-fork"
 #: A fork takes a tenth of a second to bind its sockets; one that takes this long hangs.
-_READY_SECONDS = 20.0
+READY_SECONDS = 20.0
 _LAUNCHER = "ipykernel_launcher"
 
 
@@ -33,10 +33,12 @@ class ForkProvisioner(LocalProvisioner):
             return await super().launch_kernel(cmd, **kwargs)
         assert self.parent is not None
         self.parent.kernel_fork = None  # it can be a kernel once
-        fork.begin(arguments_of(cmd), env=_environment(kwargs), cwd=kwargs.get("cwd"))
-        if not fork.wait_until_ready(_READY_SECONDS):
+        problem = fork.start(
+            arguments_of(cmd), env=_environment(kwargs), cwd=kwargs.get("cwd"), seconds=READY_SECONDS
+        )
+        if problem is not None:
             fork.dismiss()
-            logger.warning("the forked kernel was not ready within %g s; another one starts cold", _READY_SECONDS)
+            logger.warning("the forked kernel %s; another one starts cold", problem)
             return await super().launch_kernel(cmd, **kwargs)
         self.process = fork.process  # type: ignore[assignment]
         self.pid = self.pgid = fork.process.pid  # it leads a session of its own
