@@ -11,6 +11,7 @@ import array
 import fcntl
 import gc
 import os
+import resource  # noqa: F401 - wait4 imports it, in each minder if not here
 import select
 import signal
 import socket

@@ -7,9 +7,7 @@ def oom_kills() -> int:
     """How many processes the kernel has killed for want of memory since boot (/proc/vmstat); 0 where unknown."""
     try:
         with open("/proc/vmstat", "rb") as file:
-            for line in file:
-                if line.startswith(b"oom_kill "):
-                    return int(line.split()[1])
+            rest = file.read().partition(b"\noom_kill ")[2]
     except FileNotFoundError:
         return 0
-    return 0
+    return int(rest.partition(b"\n")[0] or 0)
