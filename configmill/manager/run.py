@@ -90,6 +90,8 @@ def _run_in(
         launcher.begin(campaign.lock_fd, lambda text: campaign_run.emit(Note(text)))
         if to_run and request.start_method != COLD:
             _warm_up(launcher, request, plan, len(to_run))
+            if request.start_method == WARM:
+                _require_warm(launcher, request, plan)
         _announce(campaign_run, request, plan, decisions)
         unfinished = [directory.experiment(plan.digests[index]) for index in to_run]
         if campaign.previous_died:  # what this command doesn't select is put in order as well

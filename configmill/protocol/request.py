@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from configmill.errors import UsageError
 from configmill.processes import num_cores
-from configmill.protocol.start_method import AUTO, START_METHODS
+from configmill.protocol.start_method import AUTO, COLD, START_METHODS
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -93,6 +93,10 @@ class RunRequest:
         _require(above_zero, "timeout", self.timeout, "a number of seconds above 0")
         known = (*START_METHODS, FOREGROUND)
         _require(self.start_method in known, "start_method", self.start_method, f"one of {', '.join(START_METHODS)}")
+        if self.preload and self.start_method == COLD:
+            raise UsageError(
+                f"--preload {','.join(self.preload)!r} is for warm starts, and --start_method is 'cold'. Leave one out."
+            )
         for module in self.preload:
             is_name = all(part.isidentifier() for part in module.split("."))
             _require(is_name, "preload", module, "the name of a module, such as torch")
