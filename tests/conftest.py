@@ -37,6 +37,8 @@ class Project:
         self.root = root
         self.mark = uuid.uuid4().hex
         self.out = root / "out dir"
+        #: What run_experiment.py is told where a test doesn't say it; None for its default.
+        self.start_method: str | None = None
 
     def write(self, name: str, text: str) -> Path:
         """Write a module (or any file), dedented, with the packages above it."""
@@ -60,10 +62,11 @@ class Project:
         dst: Path | None = None,
     ) -> list[str]:
         """The argv of run_experiment.py."""
+        method = [] if self.start_method is None or "--start_method" in options else [self.start_method]
         return [
             sys.executable, str(REPOSITORY / "run_experiment.py"),
             "--experiment_builder", experiment, "--config_builder", builder, "--dst_dir", str(dst or self.out),
-            *options,
+            *options, *(f"--start_method={name}" for name in method),
         ]  # fmt: skip
 
     def run(self, *options: str, stdin: str | None = None, env: dict[str, str] | None = None, **what: Any) -> Done:
@@ -190,6 +193,13 @@ def project_within(folder: Path) -> Iterator[Project]:
 def project(tmp_path: Path) -> Iterator[Project]:
     """An empty project of a hostile name; nothing of it outlives the test."""
     with project_within(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """An empty project for a whole module, so that one command runs what all of its tests look at."""
+    with project_within(tmp_path_factory.mktemp("shared")) as made:
         yield made
 
 

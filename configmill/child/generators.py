@@ -74,8 +74,9 @@ class Generators:
             self._numpy = _SharedGenerator(sys.modules["numpy.random.mtrand"], "seed", "get_state", "set_state")
 
     def _look_at_torch(self) -> None:
-        if not self._is_settled:
-            self._torch_seed = sys.modules["torch"].initial_seed()
+        default = _default_of_torch()
+        if not self._is_settled and default is not None:
+            self._torch_seed = default.initial_seed()
 
     def settle(self) -> None:
         """Stop watching, and find numpy's generators, of which nobody keeps a list."""
@@ -109,9 +110,13 @@ class Generators:
             random.Random.seed(generator)
         for bit_generator in self._bit_generators:
             _renew_numpy(bit_generator)
-        default = getattr(sys.modules.get("torch"), "default_generator", None)
+        default = _default_of_torch()
         if default is not None and default.initial_seed() == self._torch_seed:
             default.seed()
+
+
+def _default_of_torch() -> Any:
+    return getattr(sys.modules.get("torch"), "default_generator", None)
 
 
 class _SharedGenerator:

@@ -68,7 +68,7 @@ def _try_all(write_fd: int) -> None:
             attempt()
         code = _FINE
     except BaseException:
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.excepthook(*sys.exc_info())
     finally:
         os._exit(code)
 

@@ -120,7 +120,7 @@ def _handlers() -> dict[int, Any]:
 
 
 def _signal_masks() -> dict[str, int]:
-    """The signals that are blocked, ignored or handled, native code's handlers included, as bits from 1 on (proc(5))."""
+    """The signals that are blocked, ignored or handled, by native code too, as bits from 1 on (proc(5))."""
     with open("/proc/self/status", encoding="ascii", errors="replace") as file:
         fields = dict(line.split(":", 1) for line in file)
     names = {"SigBlk": "blocked or not", "SigIgn": "ignored or not", "SigCgt": "handled by native code"}

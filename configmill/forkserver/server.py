@@ -43,6 +43,8 @@ def main() -> None:
     orders = ServerOrders.from_json(sys.argv[1])
     _reset_signals()
     _die_with_manager(orders.lifeline_fd)
+    for descriptor in (orders.socket_fd, orders.lifeline_fd):
+        os.set_inheritable(descriptor, False)  # of what imports may start
     manager = socket.socket(fileno=orders.socket_fd)
     mark, pristine_path = Mark(), list(sys.path)
     prepare_process(orders.target, orders.search_path, orders.log_level)
@@ -67,8 +69,7 @@ def main() -> None:
 
 
 def _reset_signals() -> None:
-    """Have signals as a script finds them, and so as user code does in a cold start: what blocks or ignores some may
-    have started the manager."""
+    """Have signals as user code finds them in a cold start; what started the manager may block or ignore some."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for signum in (signal.SIGCHLD, signal.SIGTERM, signal.SIGUSR1, signal.SIGIO):
         signal.signal(signum, signal.SIG_DFL)
@@ -110,7 +111,7 @@ def _said() -> bytes:
 
 
 class Server:
-    """Forks a minder for each request, and says at the end of one that was killed what killed it."""
+    """Forks a minder for each request, and says at the end of each how it ended."""
 
     def __init__(
         self, manager: socket.socket, lifeline_fd: int, mark: Mark, inherited: Inheritance, said: bytes
@@ -179,7 +180,7 @@ class Server:
             Minder(request.attempt, orders).mind()
             code = 0
         except BaseException:
-            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+            sys.excepthook(*sys.exc_info())
         finally:
             os._exit(code)
 
@@ -201,8 +202,7 @@ class Server:
                 return
             pulse_fd = self._pulses.pop(pid)
             code = os.waitstatus_to_exitcode(status)
-            if code:
-                _write_if_read(pulse_fd, signal_name(-code) if code < 0 else f"exit code {code}")
+            _write_if_read(pulse_fd, signal_name(-code) if code < 0 else f"exit code {code}")
             os.close(pulse_fd)
 
 

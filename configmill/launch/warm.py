@@ -135,15 +135,23 @@ class ForkServer:
         poll.register(self._socket, select.POLLIN)
         return bool(poll.poll(seconds * 1000))
 
-    def wait_until_ready(self, seconds: float = READY_SECONDS) -> str | None:
+    def wait_until_ready(self) -> str | None:
         """Wait for the imports; why the server can't be used, None where it can."""
-        self._socket.settimeout(seconds)
+        process = _open_process(self.pid)
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        if process is not None:  # a process that its imports have forked may hold its end of the socket open
+            poll.register(process, select.POLLIN)
         try:
+            if not poll.poll(READY_SECONDS * 1000):
+                return f"the imports took longer than {READY_SECONDS:g} s"
+            self._socket.settimeout(0.0)
             message = self._socket.recv(MAX_MESSAGE)
-        except TimeoutError:
-            return f"the imports took longer than {seconds:g} s"
         except OSError:
             message = b""
+        finally:
+            if process is not None:
+                os.close(process)
         if not message:
             return f"the fork server ended while it was importing ({self._how_it_ended()})"
         return Ready.from_bytes(message).unsafe

@@ -208,7 +208,7 @@ class CampaignRun:
         outcome = read_outcome(attempt.dir, attempt.number)
         if outcome is None:
             self._launcher.end_orphans(minder, attempt, running_pid(attempt.dir))
-            return self._lost(attempt, minder)
+            outcome = self._lost(attempt, minder)
         self._launcher.forget(minder)
         if outcome.succeeded and not is_done(attempt.dir):
             seal_success(attempt.dir, attempt.number)

@@ -1,6 +1,6 @@
 """An attempt with a real minder, started by hand through Launcher: what a manager does, without one.
 
-with start(project, "def run(config): ...", monkeypatch) as started:
+with start(project, "def run(config): ...", monkeypatch, start_method="warm") as started:
     started.minder.wait()
 started.record["status"] == "succeeded"
 """
@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ from configmill.files import try_lock, write_json
 from configmill.launch.launcher import Launcher
 from configmill.launch.minders import Limits, Minder
 from configmill.protocol.attempt import Attempt
+from configmill.protocol.fork_server import ServerOrders
 from configmill.protocol.layout import CampaignDir, ExperimentDir
+from configmill.protocol.start_method import WARM
 from tests.conftest import MARK, Project
 
 TARGET = "experiment:run"
@@ -65,6 +68,7 @@ def start(
     experiment: str,
     monkeypatch: pytest.MonkeyPatch,
     *,
+    start_method: str,
     grace: float = 60.0,
     config: dict[str, Any] | None = None,
 ) -> Iterator[Started]:
@@ -91,4 +95,22 @@ def start(
     limits = Limits(run="by-hand", timeout=None, grace=grace, log_level="INFO", queued_seconds=0.0)
     with Launcher(width=1, owns_process=False) as launcher:
         launcher.begin(lock_fd, say=print)
+        if start_method == WARM:
+            launcher.warm_up(partial(_server_orders, attempt), attempt)
+            assert launcher.wait_until_ready() is None
         yield Started(launcher, attempt, launcher.start(attempt, limits), lock_fd)
+
+
+def _server_orders(attempt: Attempt, socket_fd: int, lifeline_fd: int) -> ServerOrders:
+    return ServerOrders(
+        target=attempt.target,
+        config_builder=attempt.config_builder,
+        project_dir=attempt.project_dir,
+        dst_dir=attempt.dst_dir,
+        preload=[],
+        search_path=[],
+        log_level="INFO",
+        num_forks=1,
+        socket_fd=socket_fd,
+        lifeline_fd=lifeline_fd,
+    )

@@ -15,8 +15,9 @@ import pytest
 
 from configmill.files import try_lock
 from configmill.protocol.orders import Orders
-from tests.child.by_hand import start
+from tests.child.conftest import Start
 from tests.conftest import REPOSITORY, Project, wait_until
+from tests.warm.campaigns import server_of
 
 Patch = pytest.MonkeyPatch
 
@@ -40,18 +41,18 @@ STUBBORN = """
     """
 
 
-def test_a_success(project: Project, monkeypatch: Patch) -> None:
+def test_a_success(project: Project, monkeypatch: Patch, start: Start) -> None:
     """After wait() the record, the result, the marker and the view of a success are there."""
     with start(project, "def run(config):\n    return {'y': config.x}\n", monkeypatch) as started:
         started.minder.wait()
-    assert started.minder.end == "exit code 0"
+        assert started.minder.end == "exit code 0"
     assert (started.record["status"], started.record["run"]) == ("succeeded", "by-hand")
     assert json.loads(Path(started.dir.result).read_text()) == {"y": 1}
     assert Path(started.dir.success).read_text() == "1\n"
     assert json.loads(Path(started.dir.status).read_text()) == {"status": "succeeded", "attempt": 1, "index": 0}
 
 
-def test_the_view_while_it_runs(project: Project, monkeypatch: Patch) -> None:
+def test_the_view_while_it_runs(project: Project, monkeypatch: Patch, start: Start) -> None:
     """status.json says running, with the experiment's pid, and the minder is that process's parent."""
     with start(project, WAITS, monkeypatch) as started:
         wait_until(lambda: started.has("started"))
@@ -63,7 +64,7 @@ def test_the_view_while_it_runs(project: Project, monkeypatch: Patch) -> None:
     assert int(stat.rpartition(")")[2].split()[1]) == started.minder.pid
 
 
-def test_told_once_it_leaves_the_grace(project: Project, monkeypatch: Patch) -> None:
+def test_told_once_it_leaves_the_grace(project: Project, monkeypatch: Patch, start: Start) -> None:
     """One terminate(): the experiment sees SIGTERM, tears down, and is recorded as interrupted and cancelled."""
     with start(project, WAITS, monkeypatch) as started:
         wait_until(lambda: started.has("started"))
@@ -74,7 +75,7 @@ def test_told_once_it_leaves_the_grace(project: Project, monkeypatch: Patch) -> 
     assert not os.path.exists(started.dir.success)
 
 
-def test_told_twice_it_kills(project: Project, monkeypatch: Patch) -> None:
+def test_told_twice_it_kills(project: Project, monkeypatch: Patch, start: Start) -> None:
     """A second terminate() is SIGKILL at once, however long the grace."""
     with start(project, STUBBORN, monkeypatch, grace=600) as started:
         wait_until(lambda: started.has("started"))
@@ -86,7 +87,7 @@ def test_told_twice_it_kills(project: Project, monkeypatch: Patch) -> None:
     assert started.record["status"] == "interrupted"
 
 
-def test_a_grace_of_weeks_is_possible(project: Project, monkeypatch: Patch) -> None:
+def test_a_grace_of_weeks_is_possible(project: Project, monkeypatch: Patch, start: Start) -> None:
     """A grace that doesn't fit into milliseconds of 32 bits is waited for like any other."""
     experiment = """
         import time
@@ -107,7 +108,7 @@ def test_a_grace_of_weeks_is_possible(project: Project, monkeypatch: Patch) -> N
     assert started.record["status"] == "interrupted"
 
 
-def test_the_end_of_the_lifeline_is_the_managers(project: Project, monkeypatch: Patch) -> None:
+def test_the_end_of_the_lifeline_is_the_managers(project: Project, monkeypatch: Patch, start: Start) -> None:
     """When the manager's end of the pipe closes, the experiment is told to end, and the record says why."""
     with start(project, WAITS, monkeypatch, grace=600) as started:
         wait_until(lambda: started.has("started"))
@@ -117,7 +118,7 @@ def test_the_end_of_the_lifeline_is_the_managers(project: Project, monkeypatch: 
     assert "manager" in started.record["error"]
 
 
-def test_without_a_manager_the_grace_is_short(project: Project, monkeypatch: Patch) -> None:
+def test_without_a_manager_the_grace_is_short(project: Project, monkeypatch: Patch, start: Start) -> None:
     """With the manager dead a stubborn experiment is over within 5 s, whatever --grace says."""
     with start(project, STUBBORN, monkeypatch, grace=600) as started:
         wait_until(lambda: started.has("started"))
@@ -127,7 +128,7 @@ def test_without_a_manager_the_grace_is_short(project: Project, monkeypatch: Pat
     assert started.record["signal"] == signal.SIGKILL
 
 
-def test_it_holds_the_lock_until_all_is_over(project: Project, monkeypatch: Patch) -> None:
+def test_it_holds_the_lock_until_all_is_over(project: Project, monkeypatch: Patch, start: Start) -> None:
     """The minder's copy keeps the dst_dir locked after the manager let go of it, until nothing is left."""
     with start(project, WAITS, monkeypatch) as started:
         wait_until(lambda: started.has("started"))
@@ -141,7 +142,7 @@ def test_it_holds_the_lock_until_all_is_over(project: Project, monkeypatch: Patc
     os.close(free)
 
 
-def test_the_experiment_dies_with_its_minder(project: Project, monkeypatch: Patch) -> None:
+def test_the_experiment_dies_with_its_minder(project: Project, monkeypatch: Patch, start: Start) -> None:
     """SIGKILL of the minder is SIGKILL of the experiment; what it had started is found by end_orphans."""
     experiment = """
         import os, signal, time
@@ -161,11 +162,11 @@ def test_the_experiment_dies_with_its_minder(project: Project, monkeypatch: Patc
         started.minder.wait()
         assert started.minder.end == "SIGKILL"
         started.launcher.end_orphans(started.minder, started.attempt, pid)
-        assert not set(project.processes()) - {os.getpid()}
+        assert not set(project.processes()) - {os.getpid(), server_of(os.getpid())}
     assert not os.path.exists(started.dir.record(1))
 
 
-def test_it_ignores_ctrl_c(project: Project, monkeypatch: Patch) -> None:
+def test_it_ignores_ctrl_c(project: Project, monkeypatch: Patch, start: Start) -> None:
     """SIGINT, which a terminal sends to whole groups, is the manager's affair."""
     with start(project, WAITS, monkeypatch) as started:
         wait_until(lambda: started.has("started"))
@@ -175,7 +176,7 @@ def test_it_ignores_ctrl_c(project: Project, monkeypatch: Patch) -> None:
     assert started.record["failure_class"] == "cancelled"
 
 
-def test_a_stopped_experiment_can_be_ended_too(project: Project, monkeypatch: Patch) -> None:
+def test_a_stopped_experiment_can_be_ended_too(project: Project, monkeypatch: Patch, start: Start) -> None:
     """An experiment that stands still by SIGSTOP is woken, so that it sees its end within the grace."""
     experiment = WAITS.replace('open("started", "w").close()', 'import os, signal; open("started", "w").close()')
     with start(project, experiment, monkeypatch) as started:
@@ -188,7 +189,7 @@ def test_a_stopped_experiment_can_be_ended_too(project: Project, monkeypatch: Pa
     assert started.has("torn down")
 
 
-def test_a_long_report_arrives_whole(project: Project, monkeypatch: Patch) -> None:
+def test_a_long_report_arrives_whole(project: Project, monkeypatch: Patch, start: Start) -> None:
     """A report that is larger than a pipe's buffer reaches the record, and the experiment doesn't wait for ever."""
     config = {f"a key with a name that is long enough {number}": number for number in range(4000)}
     with start(project, "def run(config):\n    return {}\n", monkeypatch, config=config) as started:
@@ -197,7 +198,7 @@ def test_a_long_report_arrives_whole(project: Project, monkeypatch: Patch) -> No
     assert len(started.record["unread_keys"]) == 4000
 
 
-def test_a_killed_experiment_leaves_no_half_report(project: Project, monkeypatch: Patch) -> None:
+def test_a_killed_experiment_leaves_no_half_report(project: Project, monkeypatch: Patch, start: Start) -> None:
     """An experiment that is killed while it reports has failed; the minder isn't confused by half of a report."""
     experiment = """
         import os
@@ -215,7 +216,7 @@ def test_a_killed_experiment_leaves_no_half_report(project: Project, monkeypatch
     assert (started.record["status"], started.record["failure_class"]) == ("failed", "code_error")
 
 
-def test_a_success_that_is_told_to_end_too_late_stays_one(project: Project, monkeypatch: Patch) -> None:
+def test_a_success_that_is_told_to_end_too_late_stays_one(project: Project, monkeypatch: Patch, start: Start) -> None:
     """SIGTERM after the function returned changes nothing: the result is saved, and the record says succeeded."""
     experiment = """
         import atexit, time

@@ -280,7 +280,7 @@ def test_record_of_an_attempt(campaign: Project, index: int, status: str) -> Non
     run = run_file(campaign)["run"]
     expected = {
         "run": run, "attempt": 1, "status": status, "host": socket.gethostname(), "signal": None,
-        "start_method": "cold", "gpus": [], "resumed_from": None, "log": "attempts/1.log",
+        "start_method": "warm", "gpus": [], "resumed_from": None, "log": "attempts/1.log",
     }  # fmt: skip
     assert {name: record[name] for name in expected} == expected
     assert _moment(record["started"]) <= _moment(record["ended"])

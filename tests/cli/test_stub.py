@@ -70,7 +70,7 @@ def test_numbers_run_on(squares: Project) -> None:
     assert squares.run("--no_incremental", "--index", "0").code == 0
     assert stub(squares, 0).code == 0, "asked for, it runs whatever succeeded before"
     methods = [record(squares, 0, n)["start_method"] for n in (1, 2, 3)]
-    assert methods == ["foreground", "cold", "foreground"]
+    assert methods == ["foreground", "warm", "foreground"]
     assert (squares.result_dir(0) / "success.txt").read_text() == "3\n"
     assert json.loads((squares.result_dir(0) / "attempts/2/result.json").read_text()) == {"y": 0}
 

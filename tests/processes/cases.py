@@ -62,6 +62,14 @@ class Cases:
         return self._names.index(case)
 
 
+def names_of_cases(experiments: str) -> list[str]:
+    """The names of the cases in a text, in order: its top-level functions without an underscore in front."""
+    functions = [
+        node.name for node in ast.parse(textwrap.dedent(experiments)).body if isinstance(node, ast.FunctionDef)
+    ]
+    return [name for name in functions if not name.startswith("_")]
+
+
 def write_cases(project: Project, experiments: str, **more: dict[str, Any]) -> list[str]:
     """Write the module of the experiments and its builder; returns the cases' names, in the list's order.
 
@@ -69,8 +77,7 @@ def write_cases(project: Project, experiments: str, **more: dict[str, Any]) -> l
     configs of those it names.
     """
     text = textwrap.dedent(experiments)
-    functions = [node.name for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
-    names = [name for name in functions if not name.startswith("_")]
+    names = names_of_cases(text)
     configs = [{"case": name, **more.get(name, {})} for name in names]
     project.write("experiment.py", text + _DISPATCH)
     project.write("builder.py", f"CONFIGS = {configs!r}\n\ndef build():\n    return CONFIGS\n")

@@ -83,7 +83,7 @@ def test_the_record_says_who_and_how(cases: Cases) -> None:
     """pid is the experiment's own; exit code, start method, run and log are those of the attempt."""
     record = cases.record("small")
     assert record["pid"] == cases.result("small")["pid"]
-    assert (record["exit_code"], record["signal"], record["start_method"]) == (0, None, "cold")
+    assert (record["exit_code"], record["signal"], record["start_method"]) == (0, None, cases.project.start_method)
     assert (cases.dst / "runs" / f"{record['run']}.json").exists()
     assert (cases.dir("small") / record["log"]).exists()
     assert (record["gpus"], record["resumed_from"]) == ([], None)

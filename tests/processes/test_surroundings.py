@@ -33,7 +33,6 @@ EXPERIMENT = """
             "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
             "sigint": signal.getsignal(signal.SIGINT) is signal.default_int_handler,
             "sigchld": signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL,
-            "modules": sorted(sys.modules),
             "executable": sys.executable,
             "umask": os.umask(0o22),
         }
@@ -148,11 +147,14 @@ def test_signals_are_as_a_script_finds_them(found: dict[str, Any]) -> None:
     assert (found["blocked"], found["sigint"], found["sigchld"]) == ([], True, True)
 
 
-def test_a_small_experiment_pays_for_nothing(found: dict[str, Any]) -> None:
+def test_a_small_experiment_pays_for_nothing(project: Project) -> None:
     """A cold start imports neither third-party packages nor the expensive part of the standard library."""
+    project.write("builder.py", BUILDER)
+    project.write("experiment.py", "import sys\n\ndef run(config):\n    return {'modules': sorted(sys.modules)}\n")
+    assert project.run("--start_method", "cold", "--index", "0").code == 0
     dear = {"numpy", "pandas", "joblib", "rich", "psutil", "sqlalchemy", "logging", "typing", "dataclasses", "argparse"}
     dear |= {"subprocess", "asyncio", "multiprocessing", "inspect", "importlib.metadata", "tempfile", "threading"}
-    assert not dear & set(found["modules"])
+    assert not dear & set(project.json(0, "result.json")["modules"])
 
 
 def test_blocked_signals_of_the_manager_do_not_pass_on(project: Project) -> None:
