@@ -45,13 +45,18 @@ def die_with_parent(parent: int) -> bool:
     return True
 
 
+_libc: Any = None
+
+
 def _prctl(option: int, argument: int) -> bool:
     if not ON_LINUX:
         return False
     import ctypes  # 1 ms, and only processes that mind others need it
 
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, ctypes.c_ulong(argument), 0, 0, 0) != 0:
+    global _libc
+    if _libc is None:  # kept, since a fork server's forks all need it
+        _libc = ctypes.CDLL(None, use_errno=True)
+    if _libc.prctl(option, ctypes.c_ulong(argument), 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), f"prctl({option}, {argument}) failed")
     return True
 

@@ -12,14 +12,14 @@ process would have come by the same state.
 
 from __future__ import annotations
 
-import random
-import secrets
 import sys
 
 from configmill.child.after_import import after_import
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
     from types import ModuleType
     from typing import Any
 
@@ -28,7 +28,8 @@ class Generators:
     """Knows which generators of `random`, numpy and torch nobody has seeded."""
 
     def __init__(self) -> None:
-        self._python = _SharedGenerator(random, "seed", "getstate", "setstate")
+        #: The one behind `random.random()`, once that is imported.
+        self._python: _SharedGenerator | None = None
         #: The one behind `numpy.random.rand()`, once that is imported.
         self._numpy: _SharedGenerator | None = None
         #: The seed that torch's generator began with.
@@ -39,14 +40,21 @@ class Generators:
         self._entropy: set[int] = set()
         self._bit_generators: list[Any] = []
         self._state: Any = None
-        self._originals = (random.Random.seed, random.Random.setstate, secrets.randbits)
-        self._watch_own()
+        #: What puts a watched function back.
+        self._undo: list[Callable[[], None]] = []
         self._is_settled = False
+        after_import("random", self._watch_python)
+        after_import("secrets", self._watch_entropy)
         after_import("numpy.random.mtrand", self._watch_numpy)
         after_import("torch", self._look_at_torch)
 
-    def _watch_own(self) -> None:
-        seed, setstate, randbits = self._originals
+    def _watch_python(self) -> None:
+        if self._is_settled:  # a fork that imports it has one of its own
+            return
+        import random
+
+        self._python = _SharedGenerator(random, "seed", "getstate", "setstate")
+        seed, setstate = random.Random.seed, random.Random.setstate
 
         def watched_seed(generator: random.Random, a: Any = None, version: int = 2) -> None:
             if a is None:
@@ -61,16 +69,32 @@ class Generators:
                 self._own.pop(id(generator), None)
             setstate(generator, state)
 
+        def undo() -> None:
+            random.Random.seed, random.Random.setstate = seed, setstate  # type: ignore[method-assign]
+
+        random.Random.seed, random.Random.setstate = watched_seed, watched_setstate  # type: ignore[assignment,method-assign]
+        self._undo.append(undo)
+
+    def _watch_entropy(self) -> None:
+        if self._is_settled:
+            return
+        import secrets
+
+        randbits = secrets.randbits
+
         def watched_randbits(k: int) -> int:
             drawn = randbits(k)
             self._entropy.add(drawn)
             return drawn
 
-        random.Random.seed, random.Random.setstate = watched_seed, watched_setstate  # type: ignore[assignment,method-assign]
+        def undo() -> None:
+            secrets.randbits = randbits
+
         secrets.randbits = watched_randbits  # numpy takes its entropy from here
+        self._undo.append(undo)
 
     def _watch_numpy(self) -> None:
-        if not self._is_settled:  # a fork that imports it has one of its own
+        if not self._is_settled:
             self._numpy = _SharedGenerator(sys.modules["numpy.random.mtrand"], "seed", "get_state", "set_state")
 
     def _look_at_torch(self) -> None:
@@ -81,9 +105,12 @@ class Generators:
     def settle(self) -> None:
         """Stop watching, and find numpy's generators, of which nobody keeps a list."""
         self._is_settled = True
-        random.Random.seed, random.Random.setstate, secrets.randbits = self._originals  # type: ignore[method-assign]
-        self._python.let_go(random)
-        self._state = random.getstate() if self._python.is_seeded else None
+        for undo in self._undo:
+            undo()
+        if self._python is not None:
+            random: Any = sys.modules["random"]
+            self._python.let_go(random)
+            self._state = random.getstate() if self._python.is_seeded else None
         if self._numpy is not None:
             self._numpy.let_go(sys.modules["numpy.random.mtrand"], sys.modules["numpy.random"])
             self._bit_generators = self._unseeded_of_numpy()
@@ -104,6 +131,7 @@ class Generators:
     def renew(self) -> None:
         """Give the generators of this fork that nobody seeded a stream of their own."""
         # `random` itself has seeded its generator in the fork.
+        random: Any = sys.modules.get("random")
         if self._state is not None:
             random.setstate(self._state)
         for generator in self._own.values():

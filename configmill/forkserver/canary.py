@@ -12,10 +12,13 @@ import os
 import select
 import signal
 import sys
-from typing import Any
 
 from configmill.forkserver.safety import native_threads
 from configmill.processes import signal_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 #: A fork that does nothing takes milliseconds; a loaded machine with a large parent takes seconds.
 _SECONDS = 20.0
@@ -74,11 +77,11 @@ def _try_all(write_fd: int) -> None:
 
 
 def _try_threads() -> None:
-    import threading
-
-    thread = threading.Thread(target=lambda: None)
-    thread.start()
-    thread.join()
+    threading: Any = sys.modules.get("threading")
+    if threading is not None:
+        thread = threading.Thread(target=lambda: None)
+        thread.start()
+        thread.join()
 
 
 def _try_numpy() -> None:

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from types import FrameType, TracebackType
-from typing import Any, Self
 
 from configmill.protocol.attempt import VARIABLES
+
+TYPE_CHECKING = False  # what the server imports for itself makes each fork dearer
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType, TracebackType
+    from typing import Any, Self
 
 #: What is set for each attempt by itself.
 PER_ATTEMPT = frozenset({*VARIABLES, "CUDA_VISIBLE_DEVICES"})
@@ -86,7 +89,7 @@ class Watch:
 
 
 def _user_frame(frame: FrameType | None) -> FrameType | None:
-    """The innermost frame that is not this library's nor part of the import system or of `os`; None where there is none.
+    """The innermost frame that is not this library's, nor of the import system or of `os`; None where there is none.
 
     None as well where the standard library asks on its own account.
     """

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import atexit
 import os
-import shutil
-import tempfile
-import weakref
-from typing import Any
+import sys
 
-_REMOVING = (shutil.rmtree, os.remove, os.unlink, os.rmdir, os.removedirs)
+TYPE_CHECKING = False  # what the server imports for itself makes each fork dearer
+if TYPE_CHECKING:
+    from typing import Any
+
+_REMOVING = (os.remove, os.unlink, os.rmdir, os.removedirs)
 _INSTALLED = ("/site-packages/", "/dist-packages/")
 
 
@@ -38,11 +39,12 @@ class Removals:
     def harm_done(self) -> str | None:
         """Why a fork is not safe; None where it is."""
         for function, arguments in self._registered:
-            if function in _REMOVING:
+            if function in _REMOVING or function is _known("shutil", "rmtree"):
                 return f"{', '.join(map(repr, arguments))} is to be removed at the process's end (atexit)"
+        kind = _known("tempfile", "TemporaryDirectory")
         for finalizer in _registered():
             alive = finalizer.peek()
-            if alive is not None and isinstance(alive[0], tempfile.TemporaryDirectory):
+            if kind is not None and alive is not None and isinstance(alive[0], kind):
                 return f"the temporary directory {alive[0].name!r} is there, which each fork would remove at its end"
         return None
 
@@ -58,4 +60,9 @@ def leave_to_the_system() -> None:
 
 def _registered() -> list[Any]:
     # There is no public way to find those that somebody else has made.
-    return list(getattr(weakref.finalize, "_registry", {}))
+    return list(getattr(_known("weakref", "finalize"), "_registry", {}))
+
+
+def _known(module: str, name: str) -> Any:
+    """What somebody has imported, None otherwise."""
+    return getattr(sys.modules.get(module), name, None)

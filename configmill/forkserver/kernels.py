@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
-import json
-import os
 import sys
+from collections.abc import Iterable
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+from configmill.child.failures import describe
+from configmill.child.notebook import namesakes
+from configmill.child.notebook.executed import cells_to_run
 
 #: What a runner and its minder import on the way.
 _RUNNER_MODULES = (
@@ -24,24 +28,23 @@ _KERNEL_MODULES = (
 #: What a library imports at its first plot; never the inline backend itself, which needs a kernel to be there.
 _FIRST_USE = {
     "matplotlib": (
-        "matplotlib.pyplot", "matplotlib.backends.backend_agg", "matplotlib_inline.config", "PIL.PngImagePlugin",
+        "matplotlib.pyplot", "matplotlib.backends.backend_agg", "PIL.PngImagePlugin",
         "PIL.BmpImagePlugin", "PIL.GifImagePlugin", "PIL.JpegImagePlugin", "PIL.PpmImagePlugin",
     ),
 }  # fmt: skip
+#: What does its work with the kernel's shell as it is imported: it waits for the kernel.
+_WITH_SHELL = ("matplotlib_inline",)
+#: The magics that notebooks begin with; none of them changes what an import finds.
+_MAGICS = ("%matplotlib", "%load_ext autoreload", "%autoreload", "%config")
+#: Stands for any other magic: a statement that is no import.
+_ANY_STATEMENT = "0"
 
 
-def import_for_runners(notebook: str) -> None:
-    """Import all that runs a notebook, and do what need be done only once, with the notebook at that path.
+class LeadingImport(NamedTuple):
+    """`from module import names`, or `import module`."""
 
-    jupyter_client finds its plugins in every package's metadata; nbformat compiles the schema of a notebook's version.
-    """
-    for name in _RUNNER_MODULES:
-        importlib.import_module(name)
-    from jupyter_client.provisioning.factory import KernelProvisionerFactory
-    from papermill.iorw import load_notebook_node
-
-    KernelProvisionerFactory.instance()
-    load_notebook_node(notebook)
+    module: str
+    names: tuple[str, ...] = ()
 
 
 def import_for_kernels() -> None:
@@ -50,55 +53,88 @@ def import_for_kernels() -> None:
         importlib.import_module(name)
 
 
-def leading_imports(notebook: str, project_dir: str) -> list[str]:
-    """The installed modules that the notebook at the path `notebook` imports before it does anything else.
+def import_for_runners(notebook: str, folders: Iterable[str]) -> None:
+    """Import all that runs a notebook, and do what need be done only once, with the notebook at that path.
+
+    jupyter_client finds its plugins in every package's metadata; nbformat compiles the schema of a notebook's version.
+    What the user has in `folders` is imported in place of a namesake that only runners need.
+    """
+    before = set(sys.modules)
+    for name in _RUNNER_MODULES:
+        importlib.import_module(name)
+    from jupyter_client.provisioning.factory import KernelProvisionerFactory
+    from papermill.iorw import load_notebook_node
+
+    KernelProvisionerFactory.instance()
+    load_notebook_node(notebook)
+    namesakes.set_aside(set(sys.modules) - before, folders)
+
+
+def leading_imports(notebook: str, project_dir: str, folder: str) -> list[LeadingImport]:
+    """What the notebook at the path `notebook` imports of installed packages before it does anything else.
 
     What comes after another statement may depend on it (a variable that is set before an import), and so waits for the
-    kernel; so do the project's own modules, whose imports may print.
+    kernel. So do the modules of the project and of `folder`, where the notebook lies, and all that comes after the
+    first of them: their imports may do anything.
     """
-    with open(notebook, encoding="utf-8") as file:
-        cells = json.load(file)["cells"]
-    names: list[str] = []
-    for cell in cells:
-        if cell["cell_type"] != "code":
-            continue
-        found, is_over = _imports_of("".join(cell["source"]))
-        names += found
+    from papermill.iorw import load_notebook_node
+
+    found: list[LeadingImport] = []
+    for cell in cells_to_run(load_notebook_node(notebook)):
+        imports, is_over = _imports_of("".join(cell["source"]))
+        for each in imports:
+            root = each.module.partition(".")[0]
+            if root in sys.stdlib_module_names or root == "configmill" or root in _WITH_SHELL:
+                continue
+            if namesakes.has_module(root, (project_dir, folder)) or not _is_installed(root):
+                is_over = True
+                break
+            found.append(each)
         if is_over:
             break
-    installed = [name for name in dict.fromkeys(names) if _is_installed(name, project_dir)]
-    roots = dict.fromkeys(name.partition(".")[0] for name in installed)
-    return installed + [name for root in roots for name in _FIRST_USE.get(root, ())]
+    roots = dict.fromkeys(each.module.partition(".")[0] for each in found)
+    return list(dict.fromkeys(found)) + [LeadingImport(name) for root in roots for name in _FIRST_USE.get(root, ())]
 
 
-def _imports_of(source: str) -> tuple[list[str], bool]:
-    """The modules that a cell imports up to its first statement of another kind, and whether there is one."""
-    # Lines of IPython's own are no Python; `%matplotlib inline` and `%autoreload 2` are what notebooks begin with.
-    lines = ["" if line.startswith("%") and not line.startswith("%%") else line for line in source.split("\n")]
+def import_ahead(wanted: LeadingImport) -> None:
+    """Import what the statement does; where that fails, the notebook itself will say so, or handle it."""
+    try:
+        module: Any = importlib.import_module(wanted.module)
+        for name in wanted.names:
+            if not hasattr(module, name):  # asking has a lazy module import it
+                importlib.import_module(f"{wanted.module}.{name}")
+    except Exception as error:
+        print(f"{wanted.module} is not imported ahead: {describe(error)}", file=sys.stderr)
+
+
+def _imports_of(source: str) -> tuple[list[LeadingImport], bool]:
+    """What a cell imports up to its first statement of another kind, and whether there is one."""
+    lines = [_without_magic(line) for line in source.split("\n")]
     try:
         body = ast.parse("\n".join(lines)).body
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # a cell magic, say, or what ast has no depth for
         return [], True
-    names: list[str] = []
+    found: list[LeadingImport] = []
     for statement in body:
         if isinstance(statement, ast.Import):
-            names += [alias.name for alias in statement.names]
+            found += [LeadingImport(alias.name) for alias in statement.names]
         elif isinstance(statement, ast.ImportFrom) and statement.level == 0 and statement.module:
-            names.append(statement.module)
+            names = tuple(alias.name for alias in statement.names if alias.name != "*")
+            found.append(LeadingImport(statement.module, names))
         else:
-            return names, True
-    return names, False
+            return found, True
+    return found, False
 
 
-def _is_installed(name: str, project_dir: str) -> bool:
-    root = name.partition(".")[0]
-    if root in sys.stdlib_module_names or root == "configmill":
-        return False
+def _without_magic(line: str) -> str:
+    """The line as Python, where it is one of IPython's own."""
+    if not line.startswith(("%", "!")) or line.startswith("%%"):
+        return line
+    return "" if line.startswith(_MAGICS) else _ANY_STATEMENT
+
+
+def _is_installed(root: str) -> bool:
     try:
-        spec = importlib.util.find_spec(root)
+        return find_spec(root) is not None
     except (ImportError, ValueError):
         return False
-    origin = "" if spec is None else spec.origin or ""
-    return any(f"{os.sep}{part}{os.sep}" in origin for part in ("site-packages", "dist-packages")) or (
-        bool(origin) and not origin.startswith(os.path.join(project_dir, ""))
-    )

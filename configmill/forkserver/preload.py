@@ -9,6 +9,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import chdir
 
 from configmill.child.failures import describe
 from configmill.child.generators import Generators
@@ -18,9 +19,10 @@ from configmill.child.target import load_target, module_of
 from configmill.config import ConfigList
 from configmill.config.builder import build, import_module_of
 from configmill.errors import UsageError
+from configmill.forkserver.as_kernel import AsKernel
 from configmill.forkserver.canary import send_canary
 from configmill.forkserver.environment import Watch
-from configmill.forkserver.kernels import import_for_kernels, import_for_runners, leading_imports
+from configmill.forkserver.kernels import import_ahead, import_for_kernels, import_for_runners, leading_imports
 from configmill.forkserver.safety import Surroundings
 from configmill.measure.provenance import ProjectCode
 from configmill.protocol.fork_server import ServerOrders
@@ -43,8 +45,8 @@ def prepare(orders: ServerOrders, surroundings: Surroundings, pristine_path: lis
     generators = Generators()
     code = ProjectCode(orders.project_dir, leave_out=orders.dst_dir)
     code.pass_over()
-    with Watch() as watch:
-        _carry_out(_imports(orders, code), surroundings, watch)
+    with Watch() as watch, AsKernel() as kernel:
+        _carry_out(_imports(orders, code, kernel), surroundings, watch, kernel)
         _check_fork(surroundings, "after the imports")
         configs = _built(orders.config_builder, watch)
         code.pass_over()
@@ -69,25 +71,46 @@ def _set_variables(variables: dict[str, str]) -> dict[str, str | None]:
     return before
 
 
-def _imports(orders: ServerOrders, code: ProjectCode) -> Iterable[Step]:
+def _imports(orders: ServerOrders, code: ProjectCode, kernel: AsKernel) -> Iterable[Step]:
     """The imports in order, by what they are called in a message; each is to count as code, except the builder's."""
     notebook = orders.notebook_source
     if notebook is not None:
         # Before the project is searched first: its modules may have the names of what these packages import.
-        yield "what runs notebooks", lambda: import_for_runners(notebook)
         if orders.forks_kernels:
             yield "what kernels import", import_for_kernels
+        folders = (orders.project_dir, _folder(orders))
+        yield "what runs notebooks", lambda: import_for_runners(notebook, folders)
     put_first_on_path(orders.project_dir)
     if notebook is None:
         yield f"the experiment's module {module_of(orders.target)!r}", lambda: _import_target(orders.target, code)
     code.look()
-    for name in orders.preload:
-        yield f"--preload {name!r}", lambda name=name: importlib.import_module(name)  # type: ignore[misc]
     if notebook is not None and orders.forks_kernels:
-        for name in leading_imports(notebook, orders.project_dir):
-            yield f"the notebook's import of {name!r}", lambda name=name: _import_if_possible(name)  # type: ignore[misc]
+        yield from _imports_for_kernel(orders, notebook, kernel)
+    else:
+        yield from _preloads(orders)
     yield "the config builder's module", lambda: import_module_of(orders.config_builder)
     code.pass_over()
+
+
+def _folder(orders: ServerOrders) -> str:
+    """Where the notebook lies."""
+    return os.path.dirname(os.path.join(orders.project_dir, orders.target))
+
+
+def _preloads(orders: ServerOrders) -> Iterable[Step]:
+    for name in orders.preload:
+        yield f"--preload {name!r}", lambda name=name: importlib.import_module(name)  # type: ignore[misc]
+
+
+def _imports_for_kernel(orders: ServerOrders, notebook: str, kernel: AsKernel) -> Iterable[Step]:
+    """What the notebook's kernel will need, imported as it would do itself."""
+    folder = _folder(orders)
+    kernel.pretend()
+    with chdir(folder):  # matplotlib, for one, looks there for its settings
+        yield from _preloads(orders)
+        for wanted in leading_imports(notebook, orders.project_dir, folder):
+            what = f"the notebook's import of {wanted.module!r}"
+            yield what, lambda wanted=wanted: import_ahead(wanted)  # type: ignore[misc]
 
 
 def _import_target(target: str, code: ProjectCode) -> None:
@@ -95,14 +118,7 @@ def _import_target(target: str, code: ProjectCode) -> None:
     code.add_module(module_of(target))
 
 
-def _import_if_possible(name: str) -> None:
-    try:
-        importlib.import_module(name)
-    except Exception as error:  # the notebook itself will say so, or handle it
-        print(f"{name} is not imported ahead: {describe(error)}", file=sys.stderr)
-
-
-def _carry_out(steps: Iterable[Step], surroundings: Surroundings, watch: Watch) -> None:
+def _carry_out(steps: Iterable[Step], surroundings: Surroundings, watch: Watch, kernel: AsKernel) -> None:
     process = os.getpid()
     for what, step in steps:
         try:
@@ -110,8 +126,11 @@ def _carry_out(steps: Iterable[Step], surroundings: Surroundings, watch: Watch) 
         except BaseException as error:  # SystemExit included
             _end_copy(process)
             sys.excepthook(type(error), error, error.__traceback__)
-            raise UnsafeError(watch.finding or f"{what} can't be imported: {describe(error)}") from error
+            reason = kernel.finding or describe(error)
+            raise UnsafeError(watch.finding or f"{what} can't be imported: {reason}") from error
         _end_copy(process)
+        if kernel.finding is not None:
+            raise UnsafeError(f"{what} can't be imported: {kernel.finding}")
         _check(f"{what} was imported", surroundings, watch)
 
 

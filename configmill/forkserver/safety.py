@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import Any
 
 from configmill.forkserver.finalizers import Removals
 from configmill.processes import children_of, signal_name
+
+TYPE_CHECKING = False  # what the server imports for itself makes each fork dearer
+if TYPE_CHECKING:
+    from typing import Any
 
 _DEVICES = "/dev/nvidia"
 #: Descriptors that are as good in a fork as they were: nobody's position in them, nobody at the other end.
@@ -87,18 +90,19 @@ def device_of(torch: Any) -> str | None:
 
 def native_threads() -> int:
     """How many threads of native libraries are alive; after a fork, those of pools that know how to fork are not."""
-    from threading import active_count
+    import _thread
 
-    return len(os.listdir("/proc/self/task")) - active_count()
+    return len(os.listdir("/proc/self/task")) - 1 - _thread._count()
 
 
 def _python_thread() -> str | None:
-    import threading
+    import _thread
 
-    others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+    threading = sys.modules.get("threading")  # which would make each fork dearer
+    known = [] if threading is None else threading.enumerate()
+    others = [thread for thread in known if thread is not threading.main_thread()]  # type: ignore[union-attr]
     if others:
         return f"the Python thread {others[0].name!r} is alive"
-    import _thread
 
     # One that was started without `threading` has no name.
     return "a Python thread is alive" if _thread._count() > 0 else None

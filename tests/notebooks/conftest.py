@@ -1,6 +1,8 @@
-"""A project with a builder, for notebooks."""
+"""A project with a builder, for notebooks; and one whose notebooks start in a given way."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import pytest
 
@@ -20,3 +22,11 @@ def user(project: Project) -> Project:
         """,
     )
     return project
+
+
+@pytest.fixture(params=["warm", "cold"])
+def either(user: Project, request: pytest.FixtureRequest) -> Project:
+    """The same project, whose notebooks all start warm, or all cold: for what a fork could change."""
+    command = user.notebook_command
+    user.notebook_command = partial(command, "--start_method", request.param)  # type: ignore[method-assign]
+    return user

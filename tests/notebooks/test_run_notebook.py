@@ -70,11 +70,11 @@ def test_source_notebook_is_left_as_it_was(user: Project) -> None:
     assert executed(user, 0, "my book.ipynb").printed(2) == "0\n"
 
 
-def test_surroundings_of_a_kernel(user: Project) -> None:
+def test_surroundings_of_a_kernel(either: Project) -> None:
     """It works in the notebook's folder, imports the project before it asks for anything, and has absolute paths."""
-    user.write("helper.py", "ANSWER = 42")
+    either.write("helper.py", "ANSWER = 42")
     write_notebook(
-        user,
+        either,
         "import helper, os, json, ipykernel",
         CONFIG,
         """
@@ -87,12 +87,12 @@ def test_surroundings_of_a_kernel(user: Project) -> None:
         """,
         name="books/nb.ipynb",
     )
-    done = user.run_notebook(notebook="books/nb.ipynb")
+    done = either.run_notebook(notebook="books/nb.ipynb")
     assert done.code == 0, done
-    seen = user.json(0, "seen.json")
-    experiment = os.path.realpath(user.result_dir(0))
+    seen = either.json(0, "seen.json")
+    experiment = os.path.realpath(either.result_dir(0))
     assert seen == {
-        "answer": 42, "cwd": str(user.root / "books"), "dst_dir": str(user.out), "project_dir": str(user.root),
+        "answer": 42, "cwd": str(either.root / "books"), "dst_dir": str(either.out), "project_dir": str(either.root),
         "idx": 0, "attempt": 1, "checkpoint_dir": os.path.join(experiment, "checkpoints"), "transport": "ipc",
     }  # fmt: skip
 
@@ -192,25 +192,25 @@ def test_sockets_of_the_killed_go_with_the_next(user: Project, short_folder: Pat
     assert [path.name for path in short_folder.iterdir()] == ["configmill-of-mine"]
 
 
-def test_what_cells_leave_running_holds_nothing_up(user: Project) -> None:
+def test_what_cells_leave_running_holds_nothing_up(either: Project) -> None:
     """A subprocess or a pool that a notebook leaves behind is ended with it; what it registered with atexit runs."""
     write_notebook(
-        user,
+        either,
         "import atexit, multiprocessing, subprocess",
         "left = subprocess.Popen(['sleep', '1000'])",
         "pool = multiprocessing.get_context('spawn').Pool(1)\nprint(pool.map(abs, [-7]))",
         "atexit.register(lambda: print('the last thing'))",
     )
-    done = user.run_notebook()
+    done = either.run_notebook()
     assert done.code == 0, done
-    assert "is killed" not in user.log(0)
-    assert user.log(0).endswith("the last thing\n")
+    assert "is killed" not in either.log(0)
+    assert either.log(0).endswith("the last thing\n")
 
 
-def test_end_of_a_notebook_is_that_of_any_python(user: Project) -> None:
+def test_end_of_a_notebook_is_that_of_any_python(either: Project) -> None:
     """Files that are left open are written to their ends, temporary folders go, finalizers run."""
     write_notebook(
-        user,
+        either,
         """
         import gzip, tempfile, weakref
         history = open("history.csv", "w")
@@ -223,12 +223,12 @@ def test_end_of_a_notebook_is_that_of_any_python(user: Project) -> None:
         weakref.finalize(thing, print, "finalized")
         """,
     )
-    assert user.run_notebook().code == 0
-    assert (user.root / "history.csv").read_text() == "1,2,3"
-    with gzip.open(user.root / "packed.gz", "rt") as packed:
+    assert either.run_notebook().code == 0
+    assert (either.root / "history.csv").read_text() == "1,2,3"
+    with gzip.open(either.root / "packed.gz", "rt") as packed:
         assert packed.read() == "packed"
-    assert list(user.root.glob("mine-*")) == []
-    assert user.log(0).count("finalized\n") == 1
+    assert list(either.root.glob("mine-*")) == []
+    assert either.log(0).count("finalized\n") == 1
 
 
 def test_many_quick_cells(user: Project) -> None:

@@ -109,30 +109,45 @@ def test_notebook_that_exits(user: Project, options: list[str]) -> None:
 
 
 @pytest.mark.parametrize("how", ["os.kill(os.getpid(), 9)", "os._exit(7)"])
-def test_killed_kernel(user: Project, how: str) -> None:
+def test_killed_kernel(either: Project, how: str) -> None:
     """What the kernel printed up to its death is in the notebook and in the log, and the cell says how it died."""
-    write_notebook(user, CONFIG, f"import os\nprint('last words')\n{how}", "print('never')")
-    done = user.run_notebook("--json")
+    write_notebook(either, CONFIG, f"import os\nprint('last words')\n{how}", "print('never')")
+    done = either.run_notebook("--json")
     assert done.code == 1, done
     failure = done.summary["failures"][0]
     end = "was ended by SIGKILL" if "kill" in how else "ended with exit code 7"
     assert (failure["failure_class"], failure["where"]) == ("kernel_died", "cell 2")
     assert failure["error"] == f"the kernel {end} in cell 2"
-    kept = executed(user, 0)
+    kept = executed(either, 0)
     assert (kept.status, kept.states) == ("failed", ["done", "failed", "not_run"])
     assert kept.printed(2) == "last words\n"
     assert kept.errors(2) == ["KernelDied"]
-    assert "last words" in user.log(0)
+    assert "last words" in either.log(0)
 
 
-def test_notebook_over_its_timeout(user: Project) -> None:
+def test_crash_in_native_code(either: Project) -> None:
+    """The failure names the signal; log and cell say at which line the kernel was when it crashed."""
+    write_notebook(either, CONFIG, "import ctypes\nprint('last words')\nctypes.string_at(0)", "print('never')")
+    done = either.run_notebook("--json")
+    assert done.code == 1, done
+    failure = done.summary["failures"][0]
+    assert (failure["failure_class"], failure["where"]) == ("kernel_died", "cell 2")
+    assert failure["error"] == "the kernel was ended by SIGSEGV in cell 2"
+    kept = executed(either, 0)
+    assert (kept.status, kept.states) == ("failed", ["done", "failed", "not_run"])
+    assert kept.printed(2).startswith("last words\nFatal Python error: Segmentation fault")
+    assert "line 3 in <module>" in kept.printed(2)
+    assert either.log(0).count("Fatal Python error") == 1
+
+
+def test_notebook_over_its_timeout(either: Project) -> None:
     """The running cell is interrupted: the notebook shows what it had printed, and the line that it was at."""
-    write_notebook(user, CONFIG, HANG, "print('never')")
-    done = user.run_notebook("--timeout", "5", "--json")
+    write_notebook(either, CONFIG, HANG, "print('never')")
+    done = either.run_notebook("--timeout", "5", "--json")
     failure = done.summary["failures"][0]
     assert failure["failure_class"] == "timeout"
     assert failure["where"] == "cell 2, line 3"
-    kept = executed(user, 0)
+    kept = executed(either, 0)
     assert (kept.status, kept.states) == ("failed", ["done", "failed", "not_run"])
     assert kept.printed(2) == "about to hang\n"
     assert kept.errors(2) == ["KeyboardInterrupt", "Timeout"]
@@ -188,49 +203,49 @@ def test_dead_kernel_is_no_allowed_error(user: Project) -> None:
     assert done.summary["failures"][0]["failure_class"] == "kernel_died"
 
 
-def test_ctrl_c(user: Project) -> None:
+def test_ctrl_c(either: Project) -> None:
     """What runs is interrupted and kept as such, and the same command runs it again from the start."""
     write_notebook(
-        user,
+        either,
         CONFIG,
         "import pathlib\nfirst = not pathlib.Path('seen').exists()\npathlib.Path('seen').touch()",
         "if first:\n    import time\n    print('about to hang'); time.sleep(1000)",
     )
-    manager = user.start_notebook()
-    wait_for_cell(user, 3)
+    manager = either.start_notebook()
+    wait_for_cell(either, 3)
     manager.send_signal(signal.SIGINT)
     assert manager.wait(30) == 130
-    kept = executed(user, 0)
+    kept = executed(either, 0)
     assert (kept.status, kept.states) == ("interrupted", ["done", "done", "failed"])
     assert kept.errors(3) == ["KeyboardInterrupt", "Cancelled"]
-    assert user.run_notebook().code == 0
-    assert executed(user, 0).states == ["done"] * 3
-    assert executed(user, 0, "attempts/1/nb.ipynb").status == "interrupted"
+    assert either.run_notebook().code == 0
+    assert executed(either, 0).states == ["done"] * 3
+    assert executed(either, 0, "attempts/1/nb.ipynb").status == "interrupted"
 
 
-def test_killed_manager(user: Project) -> None:
+def test_killed_manager(either: Project) -> None:
     """No kernel is left 5 s later, and the notebook says that it was interrupted."""
-    write_notebook(user, CONFIG, HANG, "print('never')")
-    manager = user.start_notebook()
-    wait_for_cell(user, 2)
+    write_notebook(either, CONFIG, HANG, "print('never')")
+    manager = either.start_notebook()
+    wait_for_cell(either, 2)
     manager.kill()
     manager.wait()
-    wait_until(lambda: not user.processes(), seconds=5)
-    kept = executed(user, 0)
+    wait_until(lambda: not either.processes(), seconds=5)
+    kept = executed(either, 0)
     assert (kept.status, kept.states) == ("interrupted", ["done", "failed", "not_run"])
     assert kept.printed(2) == "about to hang\n"
 
 
-def test_killed_runner(user: Project) -> None:
+def test_killed_runner(either: Project) -> None:
     """The minder finishes what the runner had saved, and ends its kernel."""
-    write_notebook(user, CONFIG, DEAF, "print('never')")
-    manager = user.start_notebook()
-    os.kill(wait_for_cell(user, 2), signal.SIGKILL)
+    write_notebook(either, CONFIG, DEAF, "print('never')")
+    manager = either.start_notebook()
+    os.kill(wait_for_cell(either, 2), signal.SIGKILL)
     assert manager.wait(30) == 1
-    kept = executed(user, 0)
+    kept = executed(either, 0)
     assert (kept.status, kept.states) == ("failed", ["done", "failed", "not_run"])
     assert kept.errors(2) == ["Killed"]
-    assert user.json(0, "attempts/1.json")["failure_class"] == "killed"
+    assert either.json(0, "attempts/1.json")["failure_class"] == "killed"
 
 
 @pytest.mark.parametrize("command", ["report", "run"])

@@ -11,6 +11,7 @@ The runner (child/notebook/runner.py) has the kernel call these; a notebook that
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import json
 import os
 import sys
@@ -42,6 +43,8 @@ def enter(orders: str) -> None:
     current.code = code_of_notebook(given["project_dir"], given["dst_dir"], given["notebook"], given["source"])
     for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
         _write_through(stream, descriptor)
+    # A crash in native code leaves its place in the log: of the cell's thread, since ipykernel has seven more.
+    faulthandler.enable(file=_log_descriptor(sys.stderr, 2), all_threads=False)
     configure_on_import(given["log_level"])
     _send_what_utf8_lacks()
 
@@ -155,8 +158,12 @@ def _write_through(stream: Any, descriptor: int) -> None:
 
     ipykernel collects text for 0.2 s before it sends it: what was printed just before a SIGKILL would be nowhere.
     """
-    # Where the descriptor led before ipykernel took it, if it did.
-    stream.echo = _Echo(stream, getattr(stream, "_original_stdstream_copy", descriptor))
+    stream.echo = _Echo(stream, _log_descriptor(stream, descriptor))
+
+
+def _log_descriptor(stream: Any, descriptor: int) -> int:
+    """Where the descriptor led before ipykernel took it, if it did."""
+    return int(getattr(stream, "_original_stdstream_copy", descriptor))
 
 
 class _Echo:

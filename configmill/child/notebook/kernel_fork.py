@@ -98,6 +98,7 @@ class KernelFork:
             self._socket.sendall(message.encode())
             self._socket.shutdown(socket.SHUT_WR)
             if self._socket.recv(1) == _READY:
+                self._socket.close()
                 return None
         except TimeoutError:
             return f"was not ready within {seconds:g} s"

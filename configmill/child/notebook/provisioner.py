@@ -33,9 +33,7 @@ class ForkProvisioner(LocalProvisioner):
             return await super().launch_kernel(cmd, **kwargs)
         assert self.parent is not None
         self.parent.kernel_fork = None  # it can be a kernel once
-        problem = fork.start(
-            arguments_of(cmd), env=_environment(kwargs), cwd=kwargs.get("cwd"), seconds=READY_SECONDS
-        )
+        problem = fork.start(arguments_of(cmd), env=_environment(kwargs), cwd=kwargs.get("cwd"), seconds=READY_SECONDS)
         if problem is not None:
             fork.dismiss()
             logger.warning("the forked kernel %s; another one starts cold", problem)

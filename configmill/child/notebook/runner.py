@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from typing import Any
 
 from papermill.iorw import load_notebook_node
 
 from configmill.child import current
 from configmill.child.failures import describe, failure_class_of
+from configmill.child.notebook import namesakes
 from configmill.child.notebook.cell_failures import CellFailed, KernelDied
 from configmill.child.notebook.client import Client
 from configmill.child.notebook.ending import GentleTermination
@@ -38,6 +40,7 @@ def perform_notebook(attempt: Attempt, orders: Orders, how: NotebookOrders) -> R
     """Run the notebook, save it and its result. Every exception becomes a Report."""
     # Before this process has a thread, or a handler for a signal.
     kernel_fork = KernelFork() if how.forks_kernel and current.inherited is not None else None
+    _leave_project(orders)
     ending = GentleTermination(orders.grace)
     oom_kills_before = oom_kills()
     current.attempt = attempt
@@ -69,6 +72,14 @@ def perform_notebook(attempt: Attempt, orders: Orders, how: NotebookOrders) -> R
         report.code = code_of_notebook(attempt.project_dir, attempt.dst_dir, notebook, how.source).tokens
     report.code_hash = code_hash(report.code)
     return report
+
+
+def _leave_project(orders: Orders) -> None:
+    """Have this process find what it imports itself before the project's modules; the fork server looks there first."""
+    if current.inherited is not None:
+        pristine = current.inherited.pristine_path
+        sys.path[:] = pristine + [entry for entry in orders.search_path if entry not in pristine]
+        namesakes.take_back()
 
 
 def _make_client(
