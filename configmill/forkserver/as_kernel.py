@@ -14,8 +14,11 @@ from __future__ import annotations
 import builtins
 import os
 import sys
-from types import TracebackType
-from typing import Any, Self
+
+TYPE_CHECKING = False  # what the server imports for itself makes each fork dearer
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any, Self
 
 _PARENT = "JPY_PARENT_PID"
 _PROMPTS = {"ps1": "In : ", "ps2": "...: ", "ps3": "Out: "}

@@ -2,15 +2,18 @@
 
 gather_in_large_pages()
 
-Copying the page table is most of what forking a process with torch costs, and dropping it most of its end: with 190 MB
-in small pages a fork of a fork took three times as long. A fork that writes to a large page gets a small one of its own.
-Where the system has no large pages, all stays as it is.
+Copying the page table is most of what forking a process with torch costs, and dropping it most of its end: with
+190 MB in small pages a fork of a fork took three times as long. A fork that writes to a large page gets a small one of
+its own. Where the system has no large pages, all stays as it is.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+
+TYPE_CHECKING = False  # what the server imports for itself makes each fork dearer
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _LARGE = 1 << 21
 #: <linux/mman.h>, from Linux 6.1 on; madvise(2).

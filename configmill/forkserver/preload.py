@@ -8,8 +8,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import chdir
 
 from configmill.child.failures import describe
 from configmill.child.generators import Generators
@@ -22,17 +20,20 @@ from configmill.errors import UsageError
 from configmill.forkserver.as_kernel import AsKernel
 from configmill.forkserver.canary import send_canary
 from configmill.forkserver.environment import Watch
-from configmill.forkserver.kernels import import_ahead, import_for_kernels, import_for_runners, leading_imports
 from configmill.forkserver.safety import Surroundings
 from configmill.measure.provenance import ProjectCode
 from configmill.protocol.fork_server import ServerOrders
+
+TYPE_CHECKING = False  # what the server imports for itself makes each fork dearer
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Step = tuple[str, Callable[[], object]]
 
 #: Set while the server imports. torch then asks the driver's management library what devices there are, and not CUDA,
 #: which would be initialised and useless in forks; a notebook's plots appear in it, as they would in a cold kernel.
 _CUDA_CHECK = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 _INLINE_PLOTS = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
-
-Step = tuple[str, Callable[[], object]]
 
 
 class UnsafeError(Exception):
@@ -75,6 +76,8 @@ def _imports(orders: ServerOrders, code: ProjectCode, kernel: AsKernel) -> Itera
     """The imports in order, by what they are called in a message; each is to count as code, except the builder's."""
     notebook = orders.notebook_source
     if notebook is not None:
+        from configmill.forkserver.kernels import import_for_kernels, import_for_runners
+
         # Before the project is searched first: its modules may have the names of what these packages import.
         if orders.forks_kernels:
             yield "what kernels import", import_for_kernels
@@ -104,6 +107,10 @@ def _preloads(orders: ServerOrders) -> Iterable[Step]:
 
 def _imports_for_kernel(orders: ServerOrders, notebook: str, kernel: AsKernel) -> Iterable[Step]:
     """What the notebook's kernel will need, imported as it would do itself."""
+    from contextlib import chdir
+
+    from configmill.forkserver.kernels import import_ahead, leading_imports
+
     folder = _folder(orders)
     kernel.pretend()
     with chdir(folder):  # matplotlib, for one, looks there for its settings

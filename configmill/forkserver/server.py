@@ -57,7 +57,7 @@ def main() -> None:
         os._exit(0)
     _expect_no_processes()
     current.inherited = inherited
-    server = Server(manager, orders.lifeline_fd, mark, inherited, _said() if orders.notebook_source is None else b"")
+    server = Server(manager, orders.lifeline_fd, mark, inherited, _said())
     # What is there now is never collected: a collection in a fork would touch, and so copy, all of it.
     gc.collect()
     gc.freeze()

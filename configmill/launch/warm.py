@@ -54,7 +54,6 @@ class WarmMinder:
         self._process = _open_process(pid)
         self._guard = threading.Lock()
         self._told = False
-        self._end = ""
 
     def wait(self) -> None:
         """Wait for the minder's end."""
@@ -62,25 +61,37 @@ class WarmMinder:
             poll = select.poll()
             poll.register(self._process, select.POLLIN)
             poll.poll()
-            self._end = _reap(self._process)
-            with self._guard:  # a number that is free again may become another process's
-                os.close(self._process)
-                self._process = None
 
     @property
     def end(self) -> str:
         """How the minder's process ended, in words."""
-        return self._end or _read_line(self._pulse, _END_SECONDS) or "nobody saw how"
+        if self._process is None:
+            return "nobody saw how"
+        said = _reap(self._process) or _read_line(self._pulse, _END_SECONDS)
+        until = time.monotonic() + _END_SECONDS
+        # The server is dead as well: its children fall to this process a moment after its descriptors are closed.
+        while not said and time.monotonic() < until:
+            time.sleep(0.01)
+            said = _reap(self._process)
+        return said or "nobody saw how"
 
     def close(self) -> None:
         """Let go of what is left; `end` is known no more."""
+        with self._guard:  # a number that is free again may become another process's
+            if self._process is not None:
+                _reap(self._process)
+                os.close(self._process)
+                self._process = None
         os.close(self._pulse)
 
     def terminate(self) -> None:
         """Have the attempt end: once with the grace, a second time at once."""
         with self._guard:
             if self._process is not None:
-                signal.pidfd_send_signal(self._process, signal.SIGUSR1 if self._told else signal.SIGTERM)
+                try:
+                    signal.pidfd_send_signal(self._process, signal.SIGUSR1 if self._told else signal.SIGTERM)
+                except ProcessLookupError:  # it has ended, and the server has reaped it
+                    return
                 self._told = True
 
 
