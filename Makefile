@@ -8,6 +8,8 @@ ARGS ?=
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check -q
 INSTALL := $(PIP) install -c constraints.txt
+BENCH_PY := .venv-bench/bin/python
+BENCH_PIP := $(BENCH_PY) -m pip --disable-pip-version-check -q
 PINS := setup.cfg pyproject.toml constraints.txt
 TORCH := torch==2.13.0
 # As pip does for what it copies: where PYTHONDONTWRITEBYTECODE is set, every experiment would compile the library anew.
@@ -71,23 +73,23 @@ check: .venv/.test  ## Lint, format check, types and import contracts
 	$(PY) -m mypy
 	$(PY) -c 'from importlinter.cli import lint_imports_command; lint_imports_command(["--no-logo"])'
 
-bench: .venv/.bench  ## Measure the overhead beside other tools (ARGS="--rounds 9" is handed on)
-	$(PY) -m benchmarks.overhead $(ARGS)
+bench: .venv-bench/.ready  ## Measure beside other tools, 40 minutes, into benchmarks/RESULTS.md (ARGS="--quick": a look)
+	$(BENCH_PY) -m benchmarks $(ARGS)
 
 # Resolves anew and writes what came out; the CPU build of torch and the full one have the same version.
 constraints: | $(PY)  ## Resolve all dependencies anew and write constraints.txt
 	rm -rf .venv-constraints
 	$(PY) -m venv .venv-constraints
 	.venv-constraints/bin/python -m pip --disable-pip-version-check -q install $(TORCH)
-	.venv-constraints/bin/python -m pip --disable-pip-version-check -q install '.[llm,forecast,dev,bench]'
-	{ echo "# Tested versions of everything in setup.cfg, its extras included. Made by: make constraints"; \
+	.venv-constraints/bin/python -m pip --disable-pip-version-check -q install '.[llm,forecast,dev]'
+	{ echo "# Tested versions of everything in setup.cfg and its extras, but for bench. Made by: make constraints"; \
 	  .venv-constraints/bin/python -m pip --disable-pip-version-check freeze --exclude configmill \
 	    | sed 's/+[A-Za-z0-9.]*$$//' | LC_ALL=C sort -f; } > constraints.new
 	mv constraints.new constraints.txt
 	rm -rf .venv-constraints build configmill.egg-info
 
-clean:  ## Remove .venv, caches and build files (results under out/ stay)
-	rm -rf .venv .venv-constraints build dist configmill.egg-info
+clean:  ## Remove .venv, .venv-bench, caches and build files (results under out/ stay)
+	rm -rf .venv .venv-constraints .venv-bench build dist configmill.egg-info
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -112,7 +114,16 @@ $(PY):
 	$(COMPILE)
 	@touch .venv/.core .venv/.test $@
 
-.venv/.bench: $(PINS) | $(PY)
-	$(INSTALL) -e '.[bench]'
-	$(COMPILE)
+# The peers are in an environment of their own: some want other versions than Configmill was tested with. One by one,
+# since one that can't be installed is a gap in the tables, and no reason to measure nothing.
+.venv-bench/.ready: $(PINS)
+	@$(FIND_PYTHON); echo "Making .venv-bench with $$("$$found" --version)"; "$$found" -m venv .venv-bench
+	$(BENCH_PIP) install -c constraints.txt $(TORCH)
+	$(BENCH_PIP) install -c constraints.txt -e '.[llm,forecast]'
+	@$(BENCH_PY) -c 'import configparser; setup = configparser.ConfigParser(); setup.read("setup.cfg"); \
+	  print(setup["options.extras_require"]["bench"].strip())' | while read -r peer; do \
+	  echo "Installing $$peer"; $(BENCH_PIP) install "$$peer" </dev/null \
+	    || echo "$$peer could not be installed: the tables will have a gap" >&2; \
+	done
+	$(BENCH_PY) -m compileall -q configmill benchmarks
 	@touch $@

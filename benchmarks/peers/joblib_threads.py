@@ -1,4 +1,4 @@
-"""joblib threads that each wait for a script: `python joblib_threads.py COUNT DST_DIR`."""
+"""joblib threads that each wait for a script: `python joblib_threads.py COUNT DST_DIR WORK`."""
 
 import subprocess
 import sys
@@ -6,14 +6,14 @@ from pathlib import Path
 
 from joblib import Parallel, delayed
 
-NOOP = Path(__file__).with_name("noop.py")
+EXPERIMENT = Path(__file__).with_name("experiment.py")
 
 
-def run_experiment(index: int, dst_dir: str) -> None:
+def run_experiment(index: int, dst_dir: str, work: str) -> None:
     """Run one experiment in a process of its own."""
-    subprocess.run([sys.executable, NOOP, str(index), dst_dir], check=True)
+    subprocess.run([sys.executable, EXPERIMENT, str(index), dst_dir, work], check=True)
 
 
 if __name__ == "__main__":
-    count, dst_dir = int(sys.argv[1]), sys.argv[2]
-    Parallel(n_jobs=2, backend="threading")(delayed(run_experiment)(index, dst_dir) for index in range(count))
+    count, dst_dir, work = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+    Parallel(n_jobs=2, backend="threading")(delayed(run_experiment)(index, dst_dir, work) for index in range(count))

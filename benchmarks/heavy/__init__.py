@@ -1,0 +1,1 @@
+"""An experiment that does nothing but import what learning usually imports, and its configs."""
