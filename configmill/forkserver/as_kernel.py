@@ -73,9 +73,19 @@ def _stand_in(notice: Any) -> Any:
         notice(name)
         raise AttributeError(name)
 
+    class Kernel:
+        """That there is one is what most want to know, pandas for one."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(shell_or_refusal(f"kernel.{name}").kernel, name)
+
+    kernel = Kernel()
+
     def get(_: Any, name: str) -> Any:
         if name == "__class__":
             return kind
+        if name == "kernel" and real._instance is stand_in:
+            return kernel
         return _CONFIG if name == "config" and real._instance is stand_in else getattr(shell_or_refusal(name), name)
 
     def put(_: Any, name: str, value: Any) -> None:

@@ -28,27 +28,36 @@ TYPE_CHECKING = False  # what the server imports for itself makes each fork dear
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    Step = tuple[str, Callable[[], object]]
+    #: What it is called in a message, what to do, and the number of the notebook's leading import that it is, if so.
+    Step = tuple[str, Callable[[], object], int | None]
 
 #: Set while the server imports. torch then asks the driver's management library what devices there are, and not CUDA,
-#: which would be initialised and useless in forks; a notebook's plots appear in it, as they would in a cold kernel.
+#: which would be initialised and useless in forks; a notebook's plots appear in it, as they would in a cold kernel; and
+#: the debugger that ipykernel imports says nothing of frozen modules.
 _CUDA_CHECK = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
-_INLINE_PLOTS = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+_FOR_KERNELS = {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 
 
 class UnsafeError(Exception):
-    """What this process has imported or built can't be forked; the message says why."""
+    """What this process has imported or built can't be forked; the message says why.
+
+    `max_leading` is how many of the notebook's leading imports do no harm, where it may be one of those that did.
+    """
+
+    def __init__(self, message: str, max_leading: int | None = None) -> None:
+        super().__init__(message)
+        self.max_leading = max_leading
 
 
 def prepare(orders: ServerOrders, surroundings: Surroundings, pristine_path: list[str]) -> Inheritance:
     """Import everything and build the list; what comes of it is for forks to use. Raises UnsafeError."""
-    environment = _set_variables(_CUDA_CHECK | (_INLINE_PLOTS if orders.forks_kernels else {}))
+    environment = _set_variables(_CUDA_CHECK | (_FOR_KERNELS if orders.forks_kernels else {}))
     generators = Generators()
     code = ProjectCode(orders.project_dir, leave_out=orders.dst_dir)
     code.pass_over()
     with Watch() as watch, AsKernel() as kernel:
         _carry_out(_imports(orders, code, kernel), surroundings, watch, kernel)
-        _check_fork(surroundings, "after the imports")
+        _check_fork(surroundings, "after the imports", 0 if orders.forks_kernels else None)
         configs = _built(orders.config_builder, watch)
         code.pass_over()
         _check(f"the config builder {orders.config_builder!r} was called", surroundings, watch)
@@ -80,18 +89,18 @@ def _imports(orders: ServerOrders, code: ProjectCode, kernel: AsKernel) -> Itera
 
         # Before the project is searched first: its modules may have the names of what these packages import.
         if orders.forks_kernels:
-            yield "what kernels import", import_for_kernels
+            yield "what kernels import", import_for_kernels, None
         folders = (orders.project_dir, _folder(orders))
-        yield "what runs notebooks", lambda: import_for_runners(notebook, folders)
+        yield "what runs notebooks", lambda: import_for_runners(notebook, folders), None
     put_first_on_path(orders.project_dir)
     if notebook is None:
-        yield f"the experiment's module {module_of(orders.target)!r}", lambda: _import_target(orders.target, code)
+        yield f"the experiment's module {module_of(orders.target)!r}", lambda: _import_target(orders.target, code), None
     code.look()
     if notebook is not None and orders.forks_kernels:
         yield from _imports_for_kernel(orders, notebook, kernel)
     else:
         yield from _preloads(orders)
-    yield "the config builder's module", lambda: import_module_of(orders.config_builder)
+    yield "the config builder's module", lambda: import_module_of(orders.config_builder), None
     code.pass_over()
 
 
@@ -102,7 +111,7 @@ def _folder(orders: ServerOrders) -> str:
 
 def _preloads(orders: ServerOrders) -> Iterable[Step]:
     for name in orders.preload:
-        yield f"--preload {name!r}", lambda name=name: importlib.import_module(name)  # type: ignore[misc]
+        yield f"--preload {name!r}", lambda name=name: importlib.import_module(name), None  # type: ignore[misc]
 
 
 def _imports_for_kernel(orders: ServerOrders, notebook: str, kernel: AsKernel) -> Iterable[Step]:
@@ -115,9 +124,10 @@ def _imports_for_kernel(orders: ServerOrders, notebook: str, kernel: AsKernel) -
     kernel.pretend()
     with chdir(folder):  # matplotlib, for one, looks there for its settings
         yield from _preloads(orders)
-        for wanted in leading_imports(notebook, orders.project_dir, folder):
-            what = f"the notebook's import of {wanted.module!r}"
-            yield what, lambda wanted=wanted: import_ahead(wanted)  # type: ignore[misc]
+        wanted = leading_imports(notebook, orders.project_dir, folder)[: orders.max_leading]
+        for number, each in enumerate(wanted):
+            what = f"the notebook's module {each.module!r}"
+            yield what, lambda each=each: import_ahead(each), number  # type: ignore[misc]
 
 
 def _import_target(target: str, code: ProjectCode) -> None:
@@ -127,18 +137,18 @@ def _import_target(target: str, code: ProjectCode) -> None:
 
 def _carry_out(steps: Iterable[Step], surroundings: Surroundings, watch: Watch, kernel: AsKernel) -> None:
     process = os.getpid()
-    for what, step in steps:
+    for what, step, leading in steps:
         try:
             step()
         except BaseException as error:  # SystemExit included
             _end_copy(process)
             sys.excepthook(type(error), error, error.__traceback__)
             reason = kernel.finding or describe(error)
-            raise UnsafeError(watch.finding or f"{what} can't be imported: {reason}") from error
+            raise UnsafeError(watch.finding or f"{what} can't be imported: {reason}", leading) from error
         _end_copy(process)
         if kernel.finding is not None:
-            raise UnsafeError(f"{what} can't be imported: {kernel.finding}")
-        _check(f"{what} was imported", surroundings, watch)
+            raise UnsafeError(f"{what} can't be imported: {kernel.finding}", leading)
+        _check(f"{what} was imported", surroundings, watch, leading)
 
 
 def _end_copy(process: int) -> None:
@@ -148,19 +158,19 @@ def _end_copy(process: int) -> None:
         os._exit(0)
 
 
-def _check(when: str, surroundings: Surroundings, watch: Watch) -> None:
+def _check(when: str, surroundings: Surroundings, watch: Watch, leading: int | None = None) -> None:
     if watch.finding is not None:
-        raise UnsafeError(watch.finding)
+        raise UnsafeError(watch.finding, leading)
     harm = surroundings.harm_done()
     if harm is not None:
-        raise UnsafeError(f"after {when}, {harm}")
+        raise UnsafeError(f"after {when}, {harm}", leading)
 
 
-def _check_fork(surroundings: Surroundings, when: str) -> None:
+def _check_fork(surroundings: Surroundings, when: str, max_leading: int | None = None) -> None:
     harm = send_canary()
     surroundings.forked_here()
     if harm is not None:
-        raise UnsafeError(f"{when}, {harm}")
+        raise UnsafeError(f"{when}, {harm}", max_leading)
 
 
 def _built(config_builder: str, watch: Watch) -> ConfigList:

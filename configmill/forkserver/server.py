@@ -31,6 +31,10 @@ from configmill.protocol import attempt as protocol_attempt
 from configmill.protocol.attempt import DST_DIR
 from configmill.protocol.fork_server import MAX_MESSAGE, ForkRequest, Ready, ServerOrders
 
+TYPE_CHECKING = False  # what the server imports for itself makes each fork dearer
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 _NUM_DESCRIPTORS = 3
 #: From so many on, gathering the memory takes less time than it saves.
 _MANY_FORKS = 20
@@ -41,6 +45,7 @@ _MAX_SAID = 65536
 def main() -> None:
     """Serve as the one argument says."""
     orders = ServerOrders.from_json(sys.argv[1])
+    environment = dict(os.environ)
     _reset_signals()
     _die_with_manager(orders.lifeline_fd)
     for descriptor in (orders.socket_fd, orders.lifeline_fd):
@@ -53,6 +58,8 @@ def main() -> None:
         inherited = prepare(orders, Surroundings(), pristine_path)
     except UnsafeError as error:
         end_all_children()
+        if error.max_leading is not None and error.max_leading != orders.max_leading:
+            _begin_again(orders, error, environment)
         manager.send(Ready(unsafe=str(error)).to_bytes())
         os._exit(0)
     _expect_no_processes()
@@ -66,6 +73,18 @@ def main() -> None:
         gather_in_large_pages()
     manager.send(Ready().to_bytes())
     server.serve()
+
+
+def _begin_again(orders: ServerOrders, error: UnsafeError, environment: dict[str, str]) -> NoReturn:
+    """Be a new server that leaves to the kernels what did harm when it was imported ahead for them.
+
+    That was meant to make them quicker, and nobody asked for it: it is no reason to start cold.
+    """
+    print(f"what the notebook imports is not imported ahead: {error}", file=sys.stderr)
+    orders.max_leading = error.max_leading
+    for descriptor in (orders.socket_fd, orders.lifeline_fd):
+        os.set_inheritable(descriptor, True)
+    os.execve(sys.executable, [*sys.orig_argv[:-1], orders.to_json()], environment)
 
 
 def _reset_signals() -> None:

@@ -38,6 +38,7 @@ class ServerOrders:
         num_forks: int,
         notebook_source: str | None = None,
         forks_kernels: bool = False,
+        max_leading: int | None = None,
     ) -> None:
         self.target = target
         self.config_builder = config_builder
@@ -56,6 +57,8 @@ class ServerOrders:
         self.notebook_source = notebook_source
         #: Whether the notebooks' kernels are to be forks as well.
         self.forks_kernels = forks_kernels
+        #: How many of the notebook's leading imports may be imported ahead; all where it is None.
+        self.max_leading = max_leading
 
     def to_json(self) -> str:
         """As text that `from_json` reads."""
