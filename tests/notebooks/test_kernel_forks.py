@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from configmill.plan.notebooks import resolve_notebook
-from tests.conftest import Project
+from tests.conftest import REPOSITORY, Project
 from tests.notebooks.written import executed, write_notebook
 
 CONFIG = "import configmill\nconfig = configmill.get_config_from_env()"
@@ -241,14 +242,14 @@ def test_papermill_with_and_without_the_engine(user: Project) -> None:
     assert printed == [[["x is 7\n"], ["[]\n"]]] * 2
 
 
-def test_a_leading_import_that_does_harm(user: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_leading_import_that_does_harm(user: Project, tmp_path: Path) -> None:
     """It is left to the kernels, which start warm all the same; the log says why. pandas does none."""
     harmful = "import threading, time\nthread = threading.Thread(target=time.sleep, args=(60,), daemon=True)\n"
     (tmp_path / "installed").mkdir()
     (tmp_path / "installed" / "harmful.py").write_text(f"{harmful}thread.start()\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "installed"))
+    environment = {"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{tmp_path / 'installed'}"}
     write_notebook(user, "import pandas\nimport harmful", "assert harmful.thread.is_alive()")
-    assert user.run_notebook("--json").summary["succeeded"] == 1
+    assert user.call(user.notebook_command("--json"), env=environment).summary["succeeded"] == 1
     assert user.json(0, "attempts/1.json")["start_method"] == "warm"
     assert "after the notebook's module 'harmful' was imported, the Python thread" in user.log(0)
     assert "'pandas'" not in user.log(0)

@@ -13,7 +13,7 @@ from typing import Any
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import AsyncKernelManager
 from traitlets import Any as AnyValue
-from traitlets import DottedObjectName
+from traitlets import DottedObjectName, Type
 
 from configmill.child.notebook.kernel_fork import KernelFork
 from configmill.child.notebook.provisioner import NAME as FORK_PROVISIONER
@@ -75,6 +75,7 @@ class FastKernelManager(AsyncKernelManager):
     """Starts the kernel in a fork where there is one, and notices its end at once."""
 
     client_class = DottedObjectName(f"{__name__}.FastKernelClient")
+    client_factory = Type(FastKernelClient, klass=AsyncKernelClient)
     #: A fork that waits to be this manager's kernel.
     kernel_fork: KernelFork | None = AnyValue(None, allow_none=True)  # type: ignore[assignment]
 
