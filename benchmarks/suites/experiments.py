@@ -27,8 +27,8 @@ MEMORY_COUNT = 6
 MEMORY_TARGET = 25.0  # MB
 
 #: Enough items for each that its start-up is not all that is measured, and few enough that a round takes seconds.
-NOOP_COUNTS = {"warm": 200, "cold": 100, "script": 100, "snakemake": 40, "hydra": 40, "submitit": 20, "ray": 10}
-HEAVY_COUNTS = {"warm": 200, "cold": 4, "script": 4, "snakemake": 4, "hydra": 4, "submitit": 4, "ray": 4}
+NOOP_COUNTS = {"warm": 1000, "cold": 100, "script": 100, "snakemake": 40, "hydra": 40, "submitit": 20, "ray": 10}
+HEAVY_COUNTS = {"warm": 400, "cold": 4, "script": 4, "snakemake": 4, "hydra": 4, "submitit": 4, "ray": 4}
 
 
 def measure_noop(settings: Settings) -> Section:

@@ -29,6 +29,7 @@ class Surroundings:
     def __init__(self) -> None:
         self._pid = os.getpid()
         self._descriptors = set(_descriptors())
+        self._shared = _shared_mappings()
         self._handlers = _handlers()
         self._masks = _signal_masks()
         self._removals = Removals()
@@ -47,6 +48,7 @@ class Surroundings:
             or _python_thread()
             or self._child()
             or self._open_descriptor()
+            or self._shared_memory()
             or self._signal_handler()
             or self._removals.harm_done()
         )
@@ -71,7 +73,15 @@ class Surroundings:
                 return f"{path!r} is open, and all forks would share it"
         return None
 
+    def _shared_memory(self) -> str | None:
+        shared = _shared_mappings() - self._shared
+        if not shared:
+            return None
+        return f"memory is there that all forks would share ({sorted(shared)[0]}: a multiprocessing.Lock, an mmap)"
+
     def _signal_handler(self) -> str | None:
+        if any(signal.getitimer(signal.ITIMER_REAL)):
+            return "a timer is set (signal.alarm)"
         now = _handlers()
         changed = [number for number, handler in self._handlers.items() if now[number] != handler]
         if changed:
@@ -116,6 +126,18 @@ def _descriptors() -> dict[int, str]:
             found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
         except FileNotFoundError:  # the listing's own
             continue
+    return found
+
+
+def _shared_mappings() -> set[str]:
+    """What writable memory is shared with forks, and is no file that anybody else could open."""
+    found = set()
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            addresses, rights, _, _, _, *name = line.split(maxsplit=5)
+            path = name[0].strip() if name else ""
+            if rights.startswith("rw-s") and (path.endswith("(deleted)") or path.startswith("/dev/shm/") or not path):
+                found.add(path or f"at {addresses}")
     return found
 
 

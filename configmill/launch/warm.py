@@ -165,7 +165,10 @@ class ForkServer:
                 os.close(process)
         if not message:
             return f"the fork server ended while it was importing ({self._how_it_ended()})"
-        return Ready.from_bytes(message).unsafe
+        try:
+            return Ready.from_bytes(message).unsafe
+        except ValueError:  # user code may change anything in its process, json too
+            return f"the fork server's answer can't be read ({message[:40]!r})"
 
     def fork(self, attempt: Attempt, orders: Orders) -> WarmMinder:
         """Have the attempt, whose directory exists, minded by a fork.

@@ -59,6 +59,18 @@ BREACHES = {
         "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])",
         "SIGUSR2 is blocked",
     ),
+    "a timer": ("import signal\nsignal.alarm(1000)", "a timer is set"),
+    "a lock of processes": ("import multiprocessing\nlock = multiprocessing.Lock()", "all forks would share"),
+    "shared memory": ("import mmap\nshared = mmap.mmap(-1, 8)", "all forks would share"),
+    "a temporary directory": (
+        "import tempfile\nscratch = tempfile.TemporaryDirectory()",
+        "which each fork would remove at its end",
+    ),
+    "a folder for all": ("import tempfile\nscratch = tempfile.mkdtemp(dir='.')", "which all forks would share"),
+    "a removal at exit": (
+        "import atexit, os\nopen('mine.pid', 'w').close()\natexit.register(lambda: os.remove('mine.pid'))",
+        "something is to be removed at the end of each fork",
+    ),
 }
 #: Those that a builder, which runs in the manager as well, may do without harm to that.
 OF_BUILDERS = [
@@ -235,3 +247,12 @@ def test_preloads_do_not_count_as_the_experiments_code(project: Project) -> None
         found.append(project.json(0, "attempts/1.json", dst)["code"])
     assert found[0] == found[1]
     assert set(found[0]) == {"experiment.py", "used.py"}
+
+
+def test_a_json_of_ones_own(project: Project) -> None:
+    """A module that breaks what the server answers with is no bug of the manager's: experiments fail by name, cold."""
+    project.write("builder.py", BUILDER)
+    project.write("experiment.py", "import json\njson.dumps = lambda *given, **named: 'broken'" + EXPERIMENT)
+    done = project.run()
+    assert done.code == 1, done
+    assert "the fork server's answer can't be read (b'broken')" in done.out
