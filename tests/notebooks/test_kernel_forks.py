@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -153,7 +154,7 @@ def run_in_mine(user: Project, environment: dict[str, str], *options: str) -> st
 
 def test_kernel_of_another_program(user: Project, install: Callable[..., dict[str, str]]) -> None:
     """Its runner is forked; the kernel starts cold, which is said once and is no reason to refuse a warm start."""
-    program = user.write("python elsewhere", f"#!/bin/sh\nexec '{sys.executable}' \"$@\"\n")
+    program = user.write("python elsewhere", f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
     program.chmod(0o755)
     said = run_in_mine(user, install(usual(str(program))), "--start_method", "warm")
     assert said.count(f"the kernel 'mine' starts cold, since it runs another program: {program}") == 1
