@@ -126,6 +126,8 @@ def _require_warm(launcher: Launcher, request: RunRequest, plan: Plan) -> None:
     """Raise UsageError where the experiments can't start warm."""
     _warm_up(launcher, request, plan, len(plan.selected))
     unsafe = launcher.wait_until_ready()
+    if unsafe is None and not launcher.is_warm:
+        unsafe = "no fork server could be started"
     if unsafe is not None:
         raise UsageError(
             f"--start_method 'warm' can't be used: {unsafe}. Mend that, or leave it to --start_method auto, which then "

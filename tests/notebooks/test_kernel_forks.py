@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from configmill.child.notebook.kernel_manager import FastKernelClient, FastKernelManager
 from configmill.plan.notebooks import resolve_notebook
 from tests.conftest import REPOSITORY, Project
 from tests.notebooks.written import executed, write_notebook
@@ -254,3 +255,8 @@ def test_a_leading_import_that_does_harm(user: Project, tmp_path: Path) -> None:
     assert user.json(0, "attempts/1.json")["start_method"] == "warm"
     assert "after the notebook's module 'harmful' was imported, the Python thread" in user.log(0)
     assert "'pandas'" not in user.log(0)
+
+
+def test_client_without_fixed_waits() -> None:
+    """It is the one that the manager makes; for jupyter_client the name of a client's class alone decides nothing."""
+    assert type(FastKernelManager().client()) is FastKernelClient
