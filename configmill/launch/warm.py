@@ -44,10 +44,38 @@ class ServerLostError(Exception):
     """The server was killed, or hangs and was killed for it; nothing of what was asked for was forked."""
 
 
+class _Pulse:
+    """The manager's end of a minder's pipe: lines, the first of which is the minder's pid."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._received = b""
+
+    def read_line(self, seconds: float | None) -> str:
+        """One line without its end; empty where the other end is closed, or `seconds` are over."""
+        until = None if seconds is None else time.monotonic() + seconds
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
+        while b"\n" not in self._received:
+            left = None if until is None else max(0.0, until - time.monotonic()) * 1000
+            if not poll.poll(left):
+                return ""
+            received = os.read(self._descriptor, 256)
+            if not received:
+                return ""
+            self._received += received
+        line, _, self._received = self._received.partition(b"\n")
+        return line.decode()
+
+    def close(self) -> None:
+        """Nothing more is read."""
+        os.close(self._descriptor)
+
+
 class WarmMinder:
     """A minder that is the fork server's child, or after that one's death this process's."""
 
-    def __init__(self, pid: int, pulse: int) -> None:
+    def __init__(self, pid: int, pulse: _Pulse) -> None:
         self.pid = pid
         self._pulse = pulse
         #: Names the very process, whatever becomes of its pid; None once it is gone.
@@ -67,7 +95,7 @@ class WarmMinder:
         """How the minder's process ended, in words."""
         if self._process is None:
             return "nobody saw how"
-        said = _reap(self._process) or _read_line(self._pulse, _END_SECONDS)
+        said = _reap(self._process) or self._pulse.read_line(_END_SECONDS)
         until = time.monotonic() + _END_SECONDS
         # The server is dead as well: its children fall to this process a moment after its descriptors are closed.
         while not said and time.monotonic() < until:
@@ -82,7 +110,7 @@ class WarmMinder:
                 _reap(self._process)
                 os.close(self._process)
                 self._process = None
-        os.close(self._pulse)
+        self._pulse.close()
 
     def terminate(self) -> None:
         """Have the attempt end: once with the grace, a second time at once."""
@@ -177,18 +205,19 @@ class ForkServer:
         """
         request = ForkRequest(attempt, orders)
         for _ in range(_TRIES):
-            pulse, theirs = os.pipe()
+            ours, theirs = os.pipe()
+            pulse = _Pulse(ours)
             try:
                 self._ask(request, theirs)
-                line = _read_line(pulse, FORK_SECONDS) or self._last_chance(pulse)
+                line = pulse.read_line(FORK_SECONDS) or self._last_chance(pulse)
             except BaseException:
-                os.close(pulse)
+                pulse.close()
                 raise
             if line.isdigit():
                 self._minders.add(int(line))
                 return WarmMinder(int(line), pulse)
             # Nothing of the attempt has begun: a minder says who it is before it forks the experiment.
-            os.close(pulse)
+            pulse.close()
         raise OSError(line)
 
     def _ask(self, request: ForkRequest, pulse: int) -> None:
@@ -209,15 +238,15 @@ class ForkServer:
         finally:
             os.close(pulse)
 
-    def _last_chance(self, pulse: int) -> str:
+    def _last_chance(self, pulse: _Pulse) -> str:
         """The server is dead or hangs: make sure, and see whether it has forked before. Raises ServerLostError."""
         below = set(children_of(self.pid)) - self._minders
         why = self._give_up()
-        line = _read_line(pulse, 1.0)
+        line = pulse.read_line(1.0)
         if not line:
             for pid in below:  # forked, but stuck before it could say so
                 kill(pid)
-            line = _read_line(pulse, None)
+            line = pulse.read_line(None)
         if not line:
             raise ServerLostError(why)
         return line
@@ -263,20 +292,3 @@ class ForkServer:
 
 def _size_of(attempt: Attempt) -> int:
     return sum(len(os.fsencode(f"{name}={value}")) + 1 for name, value in attempt.to_env().items()) + _ROOM
-
-
-def _read_line(descriptor: int, seconds: float | None) -> str:
-    """One line without its end; empty where the other end is closed, or `seconds` are over."""
-    until = None if seconds is None else time.monotonic() + seconds
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    line = b""
-    while not line.endswith(b"\n"):
-        left = None if until is None else max(0.0, until - time.monotonic()) * 1000
-        if not poll.poll(left):
-            return ""
-        received = os.read(descriptor, 1)
-        if not received:
-            return ""
-        line += received
-    return line[:-1].decode()
