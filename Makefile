@@ -27,10 +27,10 @@ FIND_PYTHON := for python in $(PYTHON) python3.11 python3 python3.12 python3.13 
 	fi
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup check bench constraints clean
+.PHONY: help demo test test-gpu setup check bench constraints clean
 
 help:  ## Print this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r target what; do \
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r target what; do \
 	  printf '  make %-12s %s\n' "$$target" "$$what"; \
 	done
 
@@ -63,6 +63,12 @@ demo: .venv/.core  ## Run the forecasting example, print its five best configs, 
 test: .venv/.test  ## Run the tests (ARGS="-k name" is handed to pytest); Chromium is installed where it may be
 	@$(PY) -m tests.browser
 	$(PY) -m pytest $(ARGS)
+
+# First whether there is a GPU at all: torch is a download of gigabytes.
+test-gpu: .venv/.test  ## Check on a real, idle GPU what the tests can only pretend (ARGS is handed to pytest)
+	$(PY) -m tests.real_gpu
+	@$(MAKE) --no-print-directory .venv/.all
+	$(PY) -m pytest tests/real_gpu --verbose --timeout 600 $(ARGS)
 
 setup: .venv/.all  ## Install everything into .venv, torch and the development tools included
 	@echo "Ready. Use it with: source .venv/bin/activate"

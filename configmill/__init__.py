@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from configmill.child.rebuild import get_config_from_env
     from configmill.config import Config, ConfigList, grid, replicas, zip_
     from configmill.errors import ConfigDriftError, ConfigmillError, Terminated, UsageError
+    from configmill.gpus.detector import GPUDetector
+    from configmill.gpus.pool import GPUResourcePool
     from configmill.protocol.summary import Summary
     from configmill.store.results import load_results
 
@@ -26,6 +28,8 @@ __all__ = [
     "ConfigDriftError",
     "ConfigList",
     "ConfigmillError",
+    "GPUDetector",
+    "GPUResourcePool",
     "Summary",
     "Terminated",
     "UsageError",
@@ -51,6 +55,8 @@ _HOMES = {
     "ConfigmillError": "configmill.errors",
     "Terminated": "configmill.errors",
     "UsageError": "configmill.errors",
+    "GPUDetector": "configmill.gpus.detector",
+    "GPUResourcePool": "configmill.gpus.pool",
     "Summary": "configmill.protocol.summary",
     "get_config_from_env": "configmill.child.rebuild",
     "log_metrics": "configmill.child.context",

@@ -25,7 +25,14 @@ from configmill.plan.targets import resolve_target, top_level_names
 from configmill.protocol.attempt import is_inside_experiment
 from configmill.protocol.events import Event
 from configmill.protocol.layout import is_notebook
-from configmill.protocol.request import NotebookRequest, RunRequest, Selection, width_of
+from configmill.protocol.request import (
+    ALL_GPUS,
+    DEFAULT_POLICY,
+    NotebookRequest,
+    RunRequest,
+    Selection,
+    width_of,
+)
 from configmill.protocol.start_method import AUTO
 from configmill.protocol.summary import Summary
 from configmill.report.publisher import Publisher
@@ -54,6 +61,11 @@ def run(
     grace: float = 3.0,
     start_method: str = AUTO,
     preload: Iterable[str] = (),
+    num_gpus: float | None = None,
+    gpus: str = ALL_GPUS,
+    gpu_busy_memory_mb: float | None = None,
+    policy: str = DEFAULT_POLICY,
+    max_failures: int | None = None,
     log_level: str = "INFO",
     publish_notebook: bool = False,
     hide_input: bool = False,
@@ -109,6 +121,11 @@ def run(
         grace=grace,
         start_method=start_method,
         preload=tuple(preload),
+        num_gpus=num_gpus,
+        gpus=gpus,
+        gpu_busy_memory_mb=gpu_busy_memory_mb,
+        policy=policy,
+        max_failures=max_failures,
         log_level=log_level,
         notebook=notebook,
         command=tuple(sys.argv),

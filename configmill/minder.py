@@ -13,6 +13,7 @@ experiment's, are the attempt's log; whoever started it has seen to that.
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import sys
@@ -81,6 +82,7 @@ class Minder:
         self._pid = 0
         self._end: _End | None = None
         self._stop: _Stop | None = None
+        self._baseline_rss_bytes = 0
         self._report_bytes = b""
         self._told_to_end = self._told_to_kill = False
         self._oom_kills_before = oom_kills()
@@ -125,6 +127,7 @@ class Minder:
     def _fork(self) -> int:
         """Fork the experiment; returns the descriptor on which it reports."""
         minder_pid = os.getpid()
+        self._baseline_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         read_fd, write_fd = os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
@@ -215,7 +218,10 @@ class Minder:
             exit_code=self._end.exit_code,
             signal=self._end.signal,
             gpus=self._attempt.gpus,
+            resources=self._orders.resources,
+            derived_from=self._orders.derived_from,
             peak_rss_bytes=max(self._end.peak_rss_bytes, stray_rss),
+            baseline_rss_bytes=self._baseline_rss_bytes,
             cpu_seconds=self._end.cpu_seconds + stray_cpu,
         )
         if self._orders.notebook is not None:

@@ -158,6 +158,17 @@ def processes_with_environment(entries: Iterable[str]) -> list[int]:
     return [pid for pid in _all_pids() if pid != os.getpid() and wanted <= set(_read_proc(pid, "environ").split(b"\0"))]
 
 
+def environment_of(pid: int) -> dict[str, str]:
+    """What `pid` was started with, as NAME: value; {} where it is gone or somebody else's."""
+    entries = _read_proc(pid, "environ").decode("utf-8", "surrogateescape").split("\0")
+    return {name: value for name, equals, value in (entry.partition("=") for entry in entries) if equals}
+
+
+def command_line_of(pid: int) -> list[str]:
+    """The arguments that `pid`, or what it is a fork of, was started with; [] where it is gone."""
+    return _read_proc(pid, "cmdline").decode("utf-8", "surrogateescape").split("\0")[:-1]
+
+
 def start_time(pid: int) -> int | None:
     """When `pid` started, in clock ticks since boot: with the pid it names a process for good. None: it doesn't run."""
     stat = _stat_fields(pid)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 import uuid
@@ -28,6 +30,12 @@ HOSTILE_NAME = "a 'quoted\" dir; echo $HOME"
 def pytest_configure() -> None:
     """A shell ignores SIGINT for what it starts in the background, and so would all that the tests start."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ["CONFIGMILL_LEASE_DIR"] = os.path.join(tempfile.gettempdir(), f"configmill-test-leases-{os.getpid()}")
+
+
+def pytest_unconfigure() -> None:
+    """Nothing of the tests' own leases stays."""
+    shutil.rmtree(os.environ["CONFIGMILL_LEASE_DIR"], ignore_errors=True)
 
 
 class Project:
@@ -37,6 +45,8 @@ class Project:
         self.root = root
         self.mark = uuid.uuid4().hex
         self.out = root / "out dir"
+        #: Where its managers lease devices: never the host's own directory.
+        self.lease_dir = root.parent / "leases"
         #: What run_experiment.py is told where a test doesn't say it; None for its default.
         self.start_method: str | None = None
 
@@ -52,7 +62,8 @@ class Project:
         # PYTHONUNBUFFERED would make every test of what is left in a buffer pass.
         unwanted = ("CONFIGMILL_", "PYTHONUNBUFFERED")
         clean = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
-        return {**clean, "PYTHONPATH": str(REPOSITORY), MARK: self.mark, **more}
+        ours = {"PYTHONPATH": str(REPOSITORY), MARK: self.mark, "CONFIGMILL_LEASE_DIR": str(self.lease_dir)}
+        return {**clean, **ours, **more}
 
     def command(
         self,

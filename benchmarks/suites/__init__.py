@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from benchmarks.document import Section
 from benchmarks.settings import Settings
-from benchmarks.suites import experiments, kernels, notebooks, resume, scale
+from benchmarks.suites import devices, experiments, kernels, notebooks, resume, scale
 
 SUITES: dict[str, Callable[[Settings], Section]] = {
     "noop": experiments.measure_noop,
@@ -16,4 +16,5 @@ SUITES: dict[str, Callable[[Settings], Section]] = {
     "resume": resume.measure,
     "scale": scale.measure,
     "kernels": kernels.measure,
+    "devices": devices.measure,
 }

@@ -37,7 +37,10 @@ def make_record(
     exit_code: int | None = None,
     signal: int | None = None,
     gpus: tuple[str, ...] = (),
+    resources: dict[str, Any] | None = None,
+    derived_from: str | None = None,
     peak_rss_bytes: int | None = None,
+    baseline_rss_bytes: int | None = None,
     cpu_seconds: float | None = None,
 ) -> dict[str, Any]:
     """The record of an attempt that ended: times in seconds since the epoch, None for what nobody could know."""
@@ -60,7 +63,11 @@ def make_record(
         "signal": signal,
         "start_method": start_method,
         "gpus": list(gpus),
+        "resources": resources or {},
+        "derived_from": derived_from,
         "peak_rss_bytes": peak_rss_bytes,
+        # What it shared with the fork server at its start: only what came on top of it is its own.
+        "baseline_rss_bytes": baseline_rss_bytes,
         "cpu_seconds": None if cpu_seconds is None else round(cpu_seconds, 4),
         "code_hash": report.code_hash,
         "code": report.code,

@@ -8,7 +8,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from configmill.cli.parser import Parser
+from configmill.cli.device_options import device_fields
+from configmill.cli.parser import Parser, number, whole_number
 from configmill.config.builder import parse_call
 from configmill.config.overrides import parse_overrides
 from configmill.errors import UsageError
@@ -97,7 +98,8 @@ def add_running(parser: Parser) -> None:
     group = parser.add_argument_group("how to run them")
     group.add_argument(
         "--num_threads", metavar="N", default="1",
-        help="how many at a time: a number, 'serial' for one, -1 for as many as there are cores (default: 1)",
+        help="how many at a time: a number, 'serial' for one, 'auto' for what devices, cores and memory make worth it, "
+        "-1 for as many as there are cores (default: 1)",
     )  # fmt: skip
     group.add_argument("--timeout", metavar="SECONDS", help="end an experiment that runs longer than this")
     group.add_argument("--num_retries", metavar="N", default="0", help="try a failed one N more times (default: 0)")
@@ -187,6 +189,7 @@ def _request(
         grace=number("--grace", given.grace),
         start_method=given.start_method,
         preload=tuple(name.strip() for names in given.preload for name in names.split(",")),
+        **device_fields(given),
         log_level=_level(given.log_level),
         command=tuple(sys.argv),
     )
@@ -227,21 +230,6 @@ def absolute_dst_dir(given: str) -> str:
     if not given:
         raise UsageError("--dst_dir '' is empty. Give a directory, such as out/first.")
     return os.path.realpath(given)
-
-
-def whole_number(flag: str, given: str) -> int:
-    """`given` as a number from 0. Raises UsageError."""
-    if not given.isdecimal():
-        raise UsageError(f"{flag} {given!r} is no whole number. Give one from 0, such as {flag} 3.")
-    return int(given)
-
-
-def number(flag: str, given: str) -> float:
-    """`given` as a number; whether it is in range is the request's to say. Raises UsageError."""
-    try:
-        return float(given)
-    except ValueError:
-        raise UsageError(f"{flag} {given!r} is no number. Give one, such as {flag} 2.5.") from None
 
 
 def _refuse_contradictions(given: argparse.Namespace) -> None:

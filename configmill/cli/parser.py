@@ -1,4 +1,7 @@
-"""argparse, as Configmill's commands use it: flags with `_` or `-`, errors as UsageErrors."""
+"""argparse, as Configmill's commands use it: flags with `_` or `-`, errors as UsageErrors; and numbers among values.
+
+Parser("configmill", "What it does.").parse(sys.argv[1:])
+"""
 
 from __future__ import annotations
 
@@ -44,3 +47,18 @@ def _with_underscores(argument: str) -> str:
         return argument
     flag, equals, value = argument.partition("=")
     return flag[:2] + flag[2:].replace("-", "_") + equals + value
+
+
+def whole_number(flag: str, given: str) -> int:
+    """`given` as a number from 0. Raises UsageError."""
+    if not given.isdecimal():
+        raise UsageError(f"{flag} {given!r} is no whole number. Give one from 0, such as {flag} 3.")
+    return int(given)
+
+
+def number(flag: str, given: str) -> float:
+    """`given` as a number; whether it is in range is the request's to say. Raises UsageError."""
+    try:
+        return float(given)
+    except ValueError:
+        raise UsageError(f"{flag} {given!r} is no number. Give one, such as {flag} 2.5.") from None

@@ -1,4 +1,4 @@
-"""`configmill`: what is not a run. `configmill results DIR`, and status, failures, report, compare."""
+"""`configmill`: what is not a run. `configmill results DIR`, status, failures, explain, report, compare, gpus."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from configmill.cli import explain, gpus, simulate
 from configmill.cli.exits import exit_with
-from configmill.cli.options import whole_number
-from configmill.cli.parser import Parser
+from configmill.cli.parser import Parser, whole_number
 from configmill.config.nearest import nearest_sentence
 from configmill.errors import UsageError
 from configmill.files import read_json_of_experiment
@@ -33,7 +33,16 @@ Look at what run_experiment.py and run_notebook.py left in a dst_dir.
   configmill failures out/forecast
   configmill report out/nb                      makes report/index.html and the notebooks' pages again
   configmill compare out/nb --cell forecast     the cell tagged "forecast" of every config on one page
+
+Each of these says more with -h:
+
+  configmill explain out/forecast 3                 why a config would run, is skipped, runs or waits
+  configmill gpus                                   the devices of this host, and who has them
+  configmill simulate --jobs jobs.json --gpus 8     what a policy would make of a list of jobs
 """
+
+#: Commands with options of their own.
+_WITH_OWN_OPTIONS = {"explain": explain.command, "gpus": gpus.command, "simulate": simulate.command}
 
 #: The options that go with one command only.
 _OPTIONS_OF = {
@@ -50,9 +59,11 @@ def main() -> None:
 
 def command(arguments: Sequence[str]) -> int:
     """Parse and print; returns the exit code."""
+    if arguments and arguments[0] in _WITH_OWN_OPTIONS:
+        return _WITH_OWN_OPTIONS[arguments[0]](arguments[1:])
     parser = Parser("configmill", DESCRIPTION)
     parser.add_argument(
-        "what", choices=tuple(_COMMANDS),
+        "what", choices=(*_COMMANDS, *_WITH_OWN_OPTIONS),
         help="results: a row per config; status: counts; failures; report: pages; compare: a cell of all notebooks",
     )  # fmt: skip
     parser.add_argument("dst_dir", metavar="DST_DIR", help="the --dst_dir of a run")
@@ -64,6 +75,8 @@ def command(arguments: Sequence[str]) -> int:
     parser.add_argument("--hide_input", action="store_true", help="report: leave the code out of the notebooks' pages")
     parser.add_argument("--cell", metavar="TAG", help="compare: the tag of the cell to show of every config")
     given = parser.parse(arguments)
+    if given.what in _WITH_OWN_OPTIONS:
+        raise UsageError(f"{given.what!r} comes before its options. Write: configmill {given.what} ...")
     for what, names in _OPTIONS_OF.items():
         for name in names:
             if getattr(given, name) and given.what != what:

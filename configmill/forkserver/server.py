@@ -35,7 +35,8 @@ TYPE_CHECKING = False  # what the server imports for itself makes each fork dear
 if TYPE_CHECKING:
     from typing import NoReturn
 
-_NUM_DESCRIPTORS = 3
+#: The attempt's log, its pulse, the dst_dir's lock, and the locks of devices: as many as the kernel passes at once.
+_MAX_DESCRIPTORS = 253
 #: From so many on, gathering the memory takes less time than it saves.
 _MANY_FORKS = 20
 #: Of what the imports printed, so much goes into each attempt's log.
@@ -54,10 +55,13 @@ def main() -> None:
     mark, pristine_path = Mark(), list(sys.path)
     prepare_process(orders.target, orders.search_path, orders.log_level)
     _expect_processes(orders.dst_dir)
+    if orders.max_leading is not None:  # this process begins again, and what it started before is left
+        end_all_children()
     try:
         inherited = prepare(orders, Surroundings(), pristine_path)
     except UnsafeError as error:
-        end_all_children()
+        # What the imports have started is not ended here: a thread that keeps up a pool of processes would start as
+        # many again. Without this process there is no such thread, and its children fall to the manager.
         if error.max_leading is not None and error.max_leading != orders.max_leading:
             _begin_again(orders, error, environment)
         manager.send(Ready(unsafe=str(error)).to_bytes())
@@ -162,13 +166,13 @@ class Server:
                     os._exit(0)
 
     def _take_request(self) -> bool:
-        message, ancillary, _, _ = self._manager.recvmsg(MAX_MESSAGE, socket.CMSG_SPACE(_NUM_DESCRIPTORS * 4))
+        message, ancillary, _, _ = self._manager.recvmsg(MAX_MESSAGE, socket.CMSG_SPACE(_MAX_DESCRIPTORS * 4))
         if not message:
             return False
         descriptors = array.array("i")
         for _, _, data in ancillary:
             descriptors.frombytes(data)
-        log_fd, pulse_fd, lock_fd = descriptors
+        log_fd, pulse_fd, lock_fd, *lease_fds = descriptors
         try:
             pid = os.fork()
         except OSError as error:
@@ -176,13 +180,15 @@ class Server:
             os.close(pulse_fd)
         else:
             if pid == 0:
-                self._become_minder(ForkRequest.from_bytes(message), log_fd, pulse_fd, lock_fd)
+                self._become_minder(ForkRequest.from_bytes(message), log_fd, pulse_fd, lock_fd, lease_fds)
             self._pulses[pid] = pulse_fd
-        os.close(log_fd)
-        os.close(lock_fd)
+        for descriptor in (log_fd, lock_fd, *lease_fds):
+            os.close(descriptor)
         return True
 
-    def _become_minder(self, request: ForkRequest, log_fd: int, pulse_fd: int, lock_fd: int) -> None:
+    def _become_minder(
+        self, request: ForkRequest, log_fd: int, pulse_fd: int, lock_fd: int, lease_fds: list[int]
+    ) -> None:
         """Mind the attempt in this fork; never returns."""
         code = 1
         try:
@@ -196,6 +202,7 @@ class Server:
             self._take_environment(request)
             orders = request.orders
             orders.lock_fd, orders.lifeline_fd, orders.pulse_fd = lock_fd, self._lifeline_fd, pulse_fd
+            orders.lease_fds = lease_fds
             Minder(request.attempt, orders).mind()
             code = 0
         except BaseException:

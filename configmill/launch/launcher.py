@@ -21,7 +21,7 @@ from typing import Self
 from configmill.launch.cold import start_cold
 from configmill.launch.minders import Limits, Minder, Minders
 from configmill.launch.native_threads import native_thread_limits
-from configmill.launch.warm import ForkServer, ServerLostError, WarmMinder
+from configmill.launch.warm import ForkServer, ServerLostError, WarmMinder, ready_seconds
 from configmill.processes import close, close_in_forks
 from configmill.protocol.attempt import Attempt
 from configmill.protocol.fork_server import ServerOrders
@@ -37,11 +37,13 @@ _PATIENCE = 5.0
 class Launcher:
     """Starts minders, and ends what is left below this process when a minder is killed.
 
-    `width` attempts run at a time. `owns_process` says that this process is the manager and nothing else (see Minders).
+    `width` attempts run at a time, each for `timeout` seconds at most. `owns_process` says that this process is the
+    manager and nothing else (see Minders).
     """
 
-    def __init__(self, *, width: int, owns_process: bool) -> None:
+    def __init__(self, *, width: int, owns_process: bool, timeout: float | None = None) -> None:
         self.width = width
+        self._timeout = timeout
         self._thread_limits = native_thread_limits(width, os.environ)
         self._minders = Minders(owns_process=owns_process)
         #: One thread at a time starts the server, or replaces it.
@@ -98,13 +100,19 @@ class Launcher:
             if self._server is None or self._is_ready:
                 return None
             if not self._server.is_ready_within(_PATIENCE):
-                self._say(f"the imports take longer than {_PATIENCE:g} s; experiments start as soon as they are over")
-            unsafe = self._server.wait_until_ready()
+                self._say(
+                    f"the imports take longer than {_PATIENCE:g} s; experiments start as soon as they are over, or "
+                    f"cold after {ready_seconds(self._timeout):g} s"
+                )
+            unsafe = self._server.wait_until_ready(ready_seconds(self._timeout))
             self._is_ready = unsafe is None
+            if unsafe is not None and self._server.was_killed and not self._stopping and self._restarts < _MAX_RESTARTS:
+                self._replace_server(unsafe.removeprefix("the fork server "))
+                return None if self._is_ready else unsafe
             if unsafe is not None:
                 self._drop_server()
                 if not self._stopping:
-                    self._say(f"experiments start cold, since a fork is not safe: {unsafe}")
+                    self._say(f"experiments start cold, since they can't be forks: {unsafe}")
             return unsafe
 
     def stop(self) -> None:

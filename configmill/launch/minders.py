@@ -10,9 +10,9 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from configmill.processes import become_subreaper, children_of, kill, processes_with_environment, reap
 from configmill.protocol.attempt import DST_DIR, Attempt
@@ -30,6 +30,12 @@ class Limits:
     queued_seconds: float
     #: How to run the target where it is a notebook.
     notebook: NotebookOrders | None = None
+    #: The locks of what it runs on, which its minder holds.
+    lease_fds: list[int] = field(default_factory=list)
+    #: What it asked for and was given, for its record.
+    resources: dict[str, Any] = field(default_factory=dict)
+    #: In which config's place it runs, for its record.
+    derived_from: str | None = None
 
 
 class Minder(Protocol):
@@ -95,7 +101,7 @@ class Minders:
 
     def end_orphans(self, pid: int, attempt: Attempt, experiment_pid: int | None) -> None:
         """End what the killed minder `pid` left behind: it has fallen to this subreaper, or is about to."""
-        self._end_all(lambda: self._orphans(attempt.to_env(), experiment_pid))
+        self._end_all(lambda: self._orphans(attempt.marks(), experiment_pid))
         self.forget(pid)
 
     def end_left_by_imports(self, dst_dir: str) -> None:

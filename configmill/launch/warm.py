@@ -1,7 +1,7 @@
 """Warm start: a minder forked by the fork server, for the manager's side of it.
 
     server = ForkServer(make_orders, thread_limits, mark)
-    unsafe = server.wait_until_ready()          # None, or why it can't be used
+    unsafe = server.wait_until_ready(60.0)      # None, or why it can't be used
     minder = server.fork(attempt, orders)       # raises ServerLostError where the server is dead or hangs
     server.end()
 
@@ -29,6 +29,8 @@ from configmill.protocol.orders import Orders
 
 #: For the imports. Those that take longer hang, or are no worse off cold.
 READY_SECONDS = 600.0
+#: However short experiments are to be: several imports at once may take longer than one of them.
+_MIN_READY_SECONDS = 60.0
 #: For a fork: milliseconds usually, a tenth of a second for a large server on a loaded machine.
 FORK_SECONDS = 10.0
 #: For what a minder that was killed died of, which the server says when it has reaped it.
@@ -37,7 +39,12 @@ _END_SECONDS = 2.0
 _TRIES = 2
 _CLOSED = -1  # socket.fileno()
 #: Room for the index, the attempt's number and the devices in the place where a fork says whose attempt it is.
-_ROOM = 1024
+_ROOM = 8192
+
+
+def ready_seconds(timeout: float | None) -> float:
+    """For how long to wait for the imports where each experiment may run for `timeout` seconds, its own included."""
+    return READY_SECONDS if timeout is None else min(READY_SECONDS, max(_MIN_READY_SECONDS, 2 * timeout))
 
 
 class ServerLostError(Exception):
@@ -174,16 +181,21 @@ class ForkServer:
         poll.register(self._socket, select.POLLIN)
         return bool(poll.poll(seconds * 1000))
 
-    def wait_until_ready(self) -> str | None:
-        """Wait for the imports; why the server can't be used, None where it can."""
+    @property
+    def was_killed(self) -> bool:
+        """Whether somebody, the OOM killer perhaps, has killed it."""
+        return self._process.poll() == -signal.SIGKILL
+
+    def wait_until_ready(self, seconds: float) -> str | None:
+        """Wait for the imports, `seconds` at most; why the server can't be used, None where it can."""
         process = _open_process(self.pid)
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
         if process is not None:  # a process that its imports have forked may hold its end of the socket open
             poll.register(process, select.POLLIN)
         try:
-            if not poll.poll(READY_SECONDS * 1000):
-                return f"the imports took longer than {READY_SECONDS:g} s"
+            if not poll.poll(seconds * 1000):
+                return f"the imports took longer than {seconds:g} s"
             self._socket.settimeout(0.0)
             message = self._socket.recv(MAX_MESSAGE)
         except OSError:
@@ -226,7 +238,9 @@ class ForkServer:
             log = os.open(attempt.dir.log(attempt.number), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
             try:
                 self._socket.settimeout(FORK_SECONDS)
-                socket.send_fds(self._socket, [request.to_bytes()], [log, pulse, request.orders.lock_fd])
+                socket.send_fds(
+                    self._socket, [request.to_bytes()], [log, pulse, request.orders.lock_fd, *request.orders.lease_fds]
+                )
             finally:
                 os.close(log)
         except (ConnectionError, TimeoutError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 
@@ -18,9 +19,11 @@ from configmill.errors import UsageError
 from configmill.launch.launcher import Launcher
 from configmill.manager.beginning import mark_of, server_orders
 from configmill.manager.campaign_run import CampaignRun
+from configmill.manager.devices import Devices
 from configmill.manager.run_record import RunRecord
 from configmill.manager.signals import SignalListener
 from configmill.manager.summarise import other_version_facts, summarise
+from configmill.manager.width import advice, settle_width
 from configmill.plan.code_changes import named
 from configmill.plan.decide import Decision, changed_files, decide
 from configmill.plan.plan import Plan, make_plan
@@ -30,6 +33,7 @@ from configmill.protocol.request import RunRequest
 from configmill.protocol.start_method import COLD, WARM
 from configmill.protocol.summary import Summary
 from configmill.store.campaign import Campaign, open_campaign
+from configmill.store.derived import note_success, standing_digests
 from configmill.store.experiments import interrupt_unfinished, unfinished_experiments
 from configmill.store.lock import is_in_use
 
@@ -53,9 +57,12 @@ def run(
     `owns_process`: this process is the manager and nothing else (see ColdLauncher).
     """
     began = time.monotonic()
-    plan = make_plan(request, configs)
+    devices = Devices(request)
+    plan = make_plan(request, configs, find_devices=devices.find)
+    request, plan = settle_width(request, plan, devices)
+    devices.require([plan.resources[index] for index in plan.selected])
     width = max(1, min(request.num_threads, len(plan.selected)))
-    with Launcher(width=width, owns_process=owns_process) as launcher:
+    with closing(devices), Launcher(width=width, owns_process=owns_process, timeout=request.timeout) as launcher:
         if request.start_method == WARM and configs is None:  # those that were given exist as a builder only later
             _require_warm(launcher, request, plan)
         directory = CampaignDir(request.dst_dir)
@@ -67,13 +74,14 @@ def run(
         ):
             if configs is not None:
                 request = replace(request, config_builder=_save_given(directory, record.run, configs))
-            return _run_in(campaign, record, launcher, request, plan, on_event, conclude, began)
+            return _run_in(campaign, record, launcher, devices, request, plan, on_event, conclude, began)
 
 
 def _run_in(
     campaign: Campaign,
     record: RunRecord,
     launcher: Launcher,
+    devices: Devices,
     request: RunRequest,
     plan: Plan,
     on_event: Callable[[Event], None],
@@ -84,16 +92,20 @@ def _run_in(
     directory = campaign.dir
     decisions = decide(plan, directory, request)
     to_run = [decision.index for decision in decisions if decision.runs]
-    links_changed = campaign.update_links(plan.digests)
-    campaign_run = CampaignRun(request, record, plan, to_run, campaign, launcher, on_event)
+    for decision in decisions:
+        if decision.succeeded_as is not None:  # its manager may have been killed before it kept that
+            note_success(directory.experiment(decision.digest), decision.succeeded_as)
+    standing = standing_digests(directory, plan.digests)
+    links_changed = campaign.update_links(standing)
+    campaign_run = CampaignRun(request, record, plan, to_run, campaign, launcher, devices, on_event)
     with SignalListener(campaign_run.on_signal):
         launcher.begin(campaign.lock_fd, lambda text: campaign_run.emit(Note(text)))
         if to_run and request.start_method != COLD:
             _warm_up(launcher, request, plan, len(to_run))
             if request.start_method == WARM:
                 _require_warm(launcher, request, plan)
-        _announce(campaign_run, request, plan, decisions)
-        unfinished = [directory.experiment(plan.digests[index]) for index in to_run]
+        _announce(campaign_run, request, plan, decisions, devices)
+        unfinished = [directory.experiment(standing[index]) for index in to_run]
         if campaign.previous_died:  # what this command doesn't select is put in order as well
             unfinished = unfinished_experiments(directory)
         interrupt_unfinished(unfinished, record.run, request.target)
@@ -102,6 +114,7 @@ def _run_in(
             if not launcher.is_warm:
                 campaign_run.start_early(loops)
             run_loops(campaign_run.work, loops)
+            campaign_run.nothing_waits()
         changed = to_run or links_changed or campaign.previous_died or len(plan.selected) < len(plan.configs)
         if changed or not os.path.exists(directory.results_csv):
             record.derive_tables(plan)
@@ -112,6 +125,7 @@ def _run_in(
             raise campaign_run.error
         seconds = time.monotonic() - began
         summary = summarise(record.run, request, plan, decisions, campaign_run, seconds, warnings)
+        summary = replace(summary, advice=advice(request, plan, devices, directory, campaign_run.outcomes))
         record.close(summary)
     return summary
 
@@ -130,12 +144,14 @@ def _require_warm(launcher: Launcher, request: RunRequest, plan: Plan) -> None:
         unsafe = "no fork server could be started"
     if unsafe is not None:
         raise UsageError(
-            f"--start_method 'warm' can't be used: {unsafe}. Mend that, or leave it to --start_method auto, which then "
-            "starts cold."
+            f"--start_method 'warm' can't be used: {unsafe.removesuffix('.')}. Mend that, or leave it to "
+            "--start_method auto, which then starts cold."
         )
 
 
-def _announce(campaign_run: CampaignRun, request: RunRequest, plan: Plan, decisions: Sequence[Decision]) -> None:
+def _announce(
+    campaign_run: CampaignRun, request: RunRequest, plan: Plan, decisions: Sequence[Decision], devices: Devices
+) -> None:
     """Tell what is about to happen, and what the user should know of it."""
     to_run = sum(decision.runs for decision in decisions)
     published = request.notebook is not None and request.notebook.publish
@@ -148,13 +164,15 @@ def _announce(campaign_run: CampaignRun, request: RunRequest, plan: Plan, decisi
         varying=tuple(plan.configs.varying_keys()) if published else (),
     )
     campaign_run.emit(planned)
-    for note in (*plan.warnings, *_cold_kernel(request, to_run), *_reruns(decisions)):
+    without = sum(decision.runs and not plan.resources[decision.index].num_gpus.least for decision in decisions)
+    notes = (*plan.warnings, *_cold_kernel(request, to_run), *_reruns(decisions), *devices.notes(without))
+    for note in notes:
         campaign_run.emit(Note(note))
 
 
 def dry_run(request: RunRequest, configs: ConfigList | None = None) -> tuple[Summary, list[Decision]]:
     """What `run` would do and why; touches nothing."""
-    plan = make_plan(request, configs)
+    plan = make_plan(request, configs, find_devices=Devices(request).find)
     directory = CampaignDir(request.dst_dir)
     decisions = decide(plan, directory, request, in_use=is_in_use(directory))
     num_to_run = sum(decision.runs for decision in decisions)

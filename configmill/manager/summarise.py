@@ -27,7 +27,11 @@ def summarise(
     outcomes = done.outcomes
     by_status = [outcome.status for outcome in outcomes.values()]
     failures = sorted(
-        (_failure(index, plan, outcome) for index, outcome in outcomes.items() if outcome.status == status.FAILED),
+        (
+            _failure(index, done.digest(index), outcome)
+            for index, outcome in outcomes.items()
+            if outcome.status == status.FAILED
+        ),
         key=lambda failure: failure.index,
     )
     num_to_run = sum(decision.runs for decision in decisions)
@@ -38,7 +42,7 @@ def summarise(
         selected=len(plan.selected),
         succeeded=sum(word in status.SUCCESSES for word in by_status),
         succeeded_with_errors=tuple(
-            CellErrors(index, plan.digests[index], outcome.error or "")
+            CellErrors(index, done.digest(index), outcome.error or "")
             for index, outcome in sorted(outcomes.items())
             if outcome.status == status.SUCCEEDED_WITH_ERRORS
         ),
@@ -51,14 +55,15 @@ def summarise(
         unread_keys=_unread_keys(plan, outcomes),
         warnings=(*plan.warnings, *warnings),
         signal=done.signal,
+        parallelism=done.use.parallelism(request.num_threads),
         **other_version_facts(decisions),
     )
 
 
-def _failure(index: int, plan: Plan, outcome: Outcome) -> Failure:
+def _failure(index: int, digest: str, outcome: Outcome) -> Failure:
     return Failure(
         index=index,
-        digest=plan.digests[index],
+        digest=digest,
         failure_class=outcome.failure_class or "",
         error=outcome.error or "",
         where=outcome.where,

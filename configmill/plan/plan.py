@@ -6,10 +6,9 @@ plan.config(3), plan.digests[3], plan.selected
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 from configmill.child.rebuild import put_first_on_path
 from configmill.config import Config, ConfigList
@@ -17,25 +16,21 @@ from configmill.config.builder import build, entry
 from configmill.config.identity import find_duplicates, identity_digest
 from configmill.config.overrides import apply_overrides
 from configmill.errors import UnstableDigestError, UsageError
+from configmill.measure.host import memory_limit_bytes, usable_cpus
+from configmill.plan.estimates import ask_estimator, has_estimator
+from configmill.plan.meetable import check_meetable
+from configmill.plan.resources import from_mapping, with_command, with_estimate
 from configmill.plan.selection import select
 from configmill.protocol.layout import CampaignDir
-from configmill.protocol.request import RunRequest
+from configmill.protocol.request import FOREGROUND, RunRequest
+from configmill.protocol.resources import NOTHING_ASKED, DeviceFacts, ResourceRequest
+from configmill.schedule.policies import make_policy
 from configmill.store.campaign import check_usable
+from configmill.store.derived import standing
+from configmill.store.experiments import is_done
 
-#: What of a config's `resources` mapping is acted on; the rest is said to be ignored.
-ACTED_ON_RESOURCES = ("timeout", "priority")
-KNOWN_RESOURCES = (
-    *ACTED_ON_RESOURCES,
-    "expected_seconds", "gpu_memory_gb", "memory_gb", "num_cpus", "exclusive_host", "launcher", "on_oom", "num_gpus",
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What a config asks for itself: `timeout` in seconds (None: the command's), `priority` (higher goes first)."""
-
-    timeout: float | None
-    priority: float
+#: Says which devices may be handed out, and in half a sentence why there are none.
+FindDevices = Callable[[], tuple[Sequence[DeviceFacts], str]]
 
 
 @dataclass(frozen=True)
@@ -44,7 +39,8 @@ class Plan:
 
     configs: ConfigList
     digests: Sequence[str]
-    resources: Sequence[Resources]
+    #: What each asks for; of those that are not selected, without what an estimator would say.
+    resources: Sequence[ResourceRequest]
     selected: Sequence[int]
     overrides: Mapping[str, object]
     warnings: Sequence[str]
@@ -56,33 +52,91 @@ class Plan:
         return config
 
 
-def make_plan(request: RunRequest, configs: ConfigList | None = None) -> Plan:
+def make_plan(
+    request: RunRequest, configs: ConfigList | None = None, *, find_devices: FindDevices | None = None
+) -> Plan:
     """Build the list (or take `configs`, given as objects) and check everything that can be known before a start.
 
+    `find_devices` is called where experiments ask for devices; without it, whether there are enough isn't checked.
     Raises UsageError.
     """
     directory = CampaignDir(request.dst_dir)
     check_usable(directory, request.target, clean=request.clean_dst_dir)
     put_first_on_path(request.project_dir)
-    if configs is None:
-        configs = build(request.config_builder)
-    digests, resources, ignored = [], [], set()
-    for index in range(len(configs)):
-        config = entry(configs, index, request.config_builder)
+    make_policy(request.policy)  # before anything is created
+    built = build(request.config_builder) if configs is None else configs
+    digests, resources = [], []
+    by_command = with_command(NOTHING_ASKED, request.num_gpus)
+    for index in range(len(built)):
+        config = entry(built, index, request.config_builder)
         apply_overrides(config, request.overrides, index=index)
         digests.append(_digest(request.target, config, index))
-        asked, unknown = _resources(config, index)
-        resources.append(asked)
-        ignored |= unknown
+        asked = from_mapping(config.get("resources"), index, config)
+        resources.append(by_command if asked is NOTHING_ASKED else with_command(asked, request.num_gpus))
     duplicates = find_duplicates(digests)
     if duplicates is not None:
         raise _duplicate(request, *duplicates)
-    warnings = [
-        f"resources.{key} is not acted on by this version: experiments run without regard to it"
-        for key in sorted(ignored)
-    ]
-    selected = select(request.selection, len(configs))
-    return Plan(configs, digests, resources, selected, request.overrides, warnings)
+    selected = select(request.selection, len(built))
+    if request.start_method != FOREGROUND:  # in the foreground nothing is handed out, and nothing waits
+        _estimate(request, resources, digests, selected, configs)
+        _check_meetable(request, resources, digests, selected, find_devices)
+    return Plan(built, digests, resources, selected, request.overrides, warnings=())
+
+
+def _estimate(
+    request: RunRequest,
+    resources: list[ResourceRequest],
+    digests: Sequence[str],
+    selected: Sequence[int],
+    given: ConfigList | None,
+) -> None:
+    """Put estimates into `resources` where nobody has said how many devices; `given` are configs given as objects."""
+    if not request.hands_out_gpus or request.num_gpus is not None:
+        return
+    unsaid = [index for index in selected if "num_gpus" not in resources[index].origins]
+    if not unsaid or not has_estimator(request.target, request.project_dir):
+        return
+    wanted = [index for index in unsaid if _may_run(request, digests[index])]
+    if not wanted:
+        return
+    configs = None if given is None else {index: given[index] for index in wanted}
+    for index, estimate in ask_estimator(request, wanted, configs).items():
+        resources[index] = with_estimate(resources[index], estimate, index)
+
+
+def _check_meetable(
+    request: RunRequest,
+    resources: Sequence[ResourceRequest],
+    digests: Sequence[str],
+    selected: Sequence[int],
+    find_devices: FindDevices | None,
+) -> None:
+    requests = {index: resources[index] for index in selected if resources[index] is not NOTHING_ASKED}
+    if not requests:
+        return
+    devices: Sequence[DeviceFacts] | None = None
+    why_none = ""
+    if not request.hands_out_gpus:
+        devices, why_none = (), f"with --gpus {request.gpus!r} none is handed out"
+    elif find_devices is not None and any(asked.num_gpus.least for asked in requests.values()):
+        devices, why_none = find_devices()
+    check = partial(
+        check_meetable,
+        devices=devices,
+        why_no_devices=why_none,
+        memory_limit=memory_limit_bytes(),
+        num_cpus=usable_cpus(),
+    )
+    try:
+        check(requests)
+    except UsageError:  # then only it matters which of them are done: looking takes time where there are many
+        check({index: asked for index, asked in requests.items() if _may_run(request, digests[index])})
+
+
+def _may_run(request: RunRequest, digest: str) -> bool:
+    """Whether it may run in this command; whether it does is decided under the lock."""
+    again = request.clean_dst_dir or not request.incremental or request.rerun_on_code_change
+    return again or not is_done(standing(CampaignDir(request.dst_dir), digest).dir)
 
 
 def _digest(target: str, config: Config, index: int) -> str:
@@ -98,32 +152,3 @@ def _duplicate(request: RunRequest, first: int, second: int) -> UsageError:
         f"The configs at {first} and {second} of {request.config_builder!r} are the same{after}. "
         "Every config runs once: remove one, or give each a key that differs (a seed, for replicas)."
     )
-
-
-def _resources(config: Config, index: int) -> tuple[Resources, set[str]]:
-    """What the config's `resources` ask for, and which of its keys this version doesn't act on."""
-    asked: Any = config.get("resources")
-    if asked is None:
-        return Resources(None, 0.0), set()
-    if not isinstance(asked, Mapping):
-        raise UsageError(
-            f"Config {index}: resources is {asked!r}, which is no mapping. Write resources={{'timeout': 60}}, for one."
-        )
-    unknown = [key for key in asked if key not in KNOWN_RESOURCES]
-    if unknown:
-        raise UsageError(
-            f"Config {index}: there is no resource {unknown[0]!r}. Use one of {', '.join(sorted(KNOWN_RESOURCES))}."
-        )
-    timeout = asked.get("timeout")
-    if timeout is not None:
-        timeout = _number(timeout, f"Config {index}: resources.timeout")
-        if timeout <= 0:
-            raise UsageError(f"Config {index}: resources.timeout is {timeout!r}. Give a number of seconds above 0.")
-    priority = _number(asked.get("priority", 0), f"Config {index}: resources.priority")
-    return Resources(timeout, priority), {key for key in asked if key not in ACTED_ON_RESOURCES}
-
-
-def _number(value: Any, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UsageError(f"{what} is {value!r}, which is no number. Give a number.")
-    return float(value)

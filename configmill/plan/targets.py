@@ -9,6 +9,7 @@ is to outlive it, and, worse, initialise devices before a fork. So the module is
 from __future__ import annotations
 
 import ast
+import os
 import pkgutil
 import sys
 from collections.abc import Iterator
@@ -94,13 +95,37 @@ def _names_of(spec: ModuleSpec, dotted_name: str) -> set[str] | None:
 def top_level_names(source: bytes, filename: str) -> set[str] | None:
     """The names that an import of the source binds; None where only running it could tell. Raises SyntaxError."""
     tree = ast.parse(source, filename)
-    names: set[str] = set()
-    for statement in _top_level_statements(tree.body):
-        names |= _bound_names(statement)
+    names = _names_bound_by(tree)
     makes_names = any(
         isinstance(node, ast.Name) and node.id in ("globals", "exec", "setattr") for node in ast.walk(tree)
     )
     return None if makes_names or "*" in names or "__getattr__" in names else names
+
+
+def defines(target: str, name: str, project_dir: str) -> bool:
+    """Whether an import of the target's module visibly binds `name`: what only running it would show is not found."""
+    module_name = target.rpartition(":")[0]
+    if module_name.endswith(".py"):
+        path: str | None = os.path.join(project_dir, module_name)
+    else:
+        spec, _ = _longest_module(module_name)
+        path = None if spec is None else spec.origin
+    if path is None or not path.endswith(".py"):
+        return False
+    try:
+        with open(path, "rb") as file:
+            source = file.read()
+        # Most modules don't have it, and parsing a long one takes as long as the rest of a plan.
+        return name.encode() in source and name in _names_bound_by(ast.parse(source, path))
+    except (OSError, SyntaxError, ValueError):  # found out where the module is imported
+        return False
+
+
+def _names_bound_by(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for statement in _top_level_statements(tree.body):
+        names |= _bound_names(statement)
+    return names
 
 
 def _top_level_statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:

@@ -8,6 +8,7 @@ status.py     the words for states and failures
 timestamps.py how moments are written
 outcome.py    what became of an attempt           (parent side: these import dataclasses,
 request.py    what the user asked for              which a cold start does not pay for)
+resources.py  what one experiment asks for
 events.py     what happens while a run goes on
 summary.py    what came of it all
 """

@@ -26,6 +26,8 @@ OVERRIDES = "CONFIGMILL_OVERRIDES"
 ATTEMPT = "CONFIGMILL_ATTEMPT"
 PROJECT_DIR = "CONFIGMILL_PROJECT_DIR"
 GPUS = "CONFIGMILL_GPUS"
+#: CUDA's own variable; it is set beside the others, and isn't one that says whose attempt a process is.
+CUDA_VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 
 #: Every variable that a child is given.
 VARIABLES = (CONFIG_BUILDER, CONFIG_IDX, DST_DIR, TARGET, CONFIG_DIGEST, OVERRIDES, ATTEMPT, PROJECT_DIR, GPUS)
@@ -49,6 +51,7 @@ class Attempt:
         number: int,
         project_dir: str,
         gpus: tuple[str, ...] = (),
+        cuda_visible_devices: str | None = None,
     ) -> None:
         self.config_builder = config_builder
         self.index = index
@@ -60,11 +63,18 @@ class Attempt:
         self.number = number
         self.project_dir = project_dir
         self.gpus = gpus
+        #: What CUDA is to show to the child; None leaves the environment as it is.
+        self.cuda_visible_devices = cuda_visible_devices
         #: The experiment's directory.
         self.dir: ExperimentDir = CampaignDir(dst_dir).experiment(digest)
 
     def to_env(self) -> dict[str, str]:
         """The variables to set for a child."""
+        shown = self.cuda_visible_devices
+        return self.marks() if shown is None else {**self.marks(), CUDA_VISIBLE_DEVICES: shown}
+
+    def marks(self) -> dict[str, str]:
+        """The variables that say whose a process is; what user code starts in turn has them too."""
         return {
             CONFIG_BUILDER: self.config_builder,
             CONFIG_IDX: str(self.index),
@@ -102,6 +112,7 @@ class Attempt:
             number=_number(environ, ATTEMPT),
             project_dir=environ[PROJECT_DIR],
             gpus=tuple(gpus.split(",")) if gpus else (),
+            cuda_visible_devices=environ.get(CUDA_VISIBLE_DEVICES),
         )
 
 

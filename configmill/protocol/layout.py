@@ -36,6 +36,8 @@ class ExperimentDir:
         self.metrics = os.path.join(path, "metrics.jsonl")
         self.checkpoints = os.path.join(path, "checkpoints")
         self.attempts = os.path.join(path, "attempts")
+        #: What was tried in its place, or in whose place it was tried; see store.lineage.
+        self.lineage = os.path.join(self.attempts, "lineage.json")
 
     def record(self, attempt: int) -> str:
         """The record of an attempt."""
@@ -44,6 +46,14 @@ class ExperimentDir:
     def log(self, attempt: int) -> str:
         """The complete log of an attempt."""
         return os.path.join(self.attempts, f"{attempt}.log")
+
+    def device_samples(self, attempt: int) -> str:
+        """How an attempt's devices were used over time; missing where it had none that NVML knows."""
+        return os.path.join(self.attempts, f"{attempt}.devices.csv")
+
+    def device_use(self, attempt: int) -> str:
+        """How much of its devices an attempt used: peaks and means."""
+        return os.path.join(self.attempts, f"{attempt}.devices.json")
 
     def notebook(self, target: str) -> str:
         """The executed notebook, with all outputs."""
@@ -65,6 +75,7 @@ class CampaignDir:
         self.path = path
         self.campaign = os.path.join(path, "campaign.json")
         self.lock = os.path.join(path, ".lock")
+        self.waiting = os.path.join(path, "waiting.json")
         self.runs = os.path.join(path, "runs")
         self.experiments = os.path.join(path, "experiments")
         self.results_csv = os.path.join(path, "results.csv")

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 
+TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
+if TYPE_CHECKING:
+    from typing import Any
+
 
 class NotebookOrders:
     """How to run a notebook: what the runner in the experiment's process is told."""
@@ -47,6 +51,9 @@ class Orders:
         search_path: list[str],
         notebook: NotebookOrders | None = None,
         pulse_fd: int | None = None,
+        lease_fds: list[int] | None = None,
+        resources: dict[str, Any] | None = None,
+        derived_from: str | None = None,
     ) -> None:
         self.run = run
         self.timeout = timeout
@@ -64,11 +71,17 @@ class Orders:
         self.notebook = notebook
         #: Where a minder that the manager didn't start itself writes its pid; open for as long as it lives.
         self.pulse_fd = pulse_fd
+        #: Hold the locks of the devices, for as long as the minder lives.
+        self.lease_fds = lease_fds or []
+        #: What the experiment asked for and was given, for the record.
+        self.resources = resources or {}
+        #: The digest of the config in whose place this one runs, for the record; None where it runs for its own sake.
+        self.derived_from = derived_from
 
     @property
     def descriptors(self) -> list[int]:
         """All of them: the minder's, and nobody's below it."""
-        return [fd for fd in (self.lock_fd, self.lifeline_fd, self.pulse_fd) if fd is not None]
+        return [fd for fd in (self.lock_fd, self.lifeline_fd, self.pulse_fd, *self.lease_fds) if fd is not None]
 
     def to_json(self) -> str:
         """As text that `from_json` reads."""

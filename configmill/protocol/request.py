@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from configmill.errors import UsageError
 from configmill.processes import num_cores
+from configmill.protocol.resources import checked_num_gpus
 from configmill.protocol.start_method import AUTO, COLD, START_METHODS
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -17,6 +18,13 @@ FOREGROUND = "foreground"
 
 DEFAULT_GRACE = 3.0
 DEFAULT_RETRY_BACKOFF = 2.0
+
+#: `--gpus` with which no device is handed out: experiments see none, or whatever the environment shows.
+NO_GPUS, INHERITED_GPUS = "none", "inherit"
+ALL_GPUS = "auto"
+DEFAULT_POLICY = "area"
+#: `num_threads` that is left to the manager: a number that is known only once there is a plan.
+AUTO_WIDTH = 0
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ class NotebookRequest:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """One command. Directories are absolute, durations seconds, `num_threads` at least 1."""
+    """One command. Directories are absolute, durations seconds, `num_threads` at least 1, or AUTO_WIDTH."""
 
     config_builder: str
     #: `module:function`, `/path/to/script.py:function` for a function of a script, or a notebook's path, relative to
@@ -75,15 +83,24 @@ class RunRequest:
     #: Modules that the fork server imports as well.
     preload: tuple[str, ...] = ()
     log_level: str = "INFO"
+    #: Devices for each experiment that doesn't say itself, a fraction to share one; None where the command doesn't say.
+    num_gpus: float | None = None
+    #: Which devices may be used, as the user wrote it: auto, none, inherit, 0,1, GPU-<uuid>,... or virtual:4.
+    gpus: str = ALL_GPUS
+    #: MB that others may use on a device before it counts as theirs; None for the default.
+    gpu_busy_memory_mb: float | None = None
+    #: In which order: the name of a policy, or `module:Class`.
+    policy: str = DEFAULT_POLICY
+    #: After how many experiments that fail alike the others of their family don't start; None for never.
+    max_failures: int | None = None
     #: None for an experiment that is a function.
     notebook: NotebookRequest | None = None
     #: The command as typed, for the run's record.
     command: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _require(
-            isinstance(self.num_threads, int) and self.num_threads >= 1, "num_threads", self.num_threads, "1 or more"
-        )
+        is_width = isinstance(self.num_threads, int) and (self.num_threads >= 1 or self.num_threads == AUTO_WIDTH)
+        _require(is_width, "num_threads", self.num_threads, "1 or more")
         _require(
             isinstance(self.num_retries, int) and self.num_retries >= 0, "num_retries", self.num_retries, "0 or more"
         )
@@ -101,23 +118,58 @@ class RunRequest:
             is_name = all(part.isidentifier() for part in module.split("."))
             _require(is_name, "preload", module, "the name of a module, such as torch")
         _require(self.log_level in LOG_LEVELS, "log_level", self.log_level, f"one of {', '.join(LOG_LEVELS)}")
+        self._check_devices()
+
+    def _check_devices(self) -> None:
+        _require(_is_text(self.gpus), "gpus", self.gpus, "auto, none, inherit, 0,1, GPU-<uuid>,... or virtual:4")
+        _require(_is_text(self.policy), "policy", self.policy, "the name of a policy, or module:Class")
+        busy = self.gpu_busy_memory_mb
+        _require(busy is None or _is_number(busy, 0), "gpu_busy_memory_mb", busy, "a number of MB from 0")
+        most = self.max_failures
+        above_zero = most is None or (isinstance(most, int) and not isinstance(most, bool) and most >= 1)
+        _require(above_zero, "max_failures", most, "1 or more")
+        if self.num_gpus is None:
+            return
+        is_number = isinstance(self.num_gpus, int | float)  # and not numpy's: the run's record has it as JSON
+        _require(is_number, "num_gpus", self.num_gpus, "a whole number from 0, or a fraction below 1")
+        asks = checked_num_gpus(self.num_gpus, "--num_gpus").most > 0
+        if asks and not self.hands_out_gpus:
+            why = "they see none" if self.gpus == NO_GPUS else "they are left with what the environment shows"
+            raise UsageError(
+                f"--num_gpus {self.num_gpus!r} asks for devices, and with --gpus {self.gpus!r} experiments get none: "
+                f"{why}. Leave one out."
+            )
+
+    @property
+    def hands_out_gpus(self) -> bool:
+        """Whether experiments are given devices at all."""
+        return self.gpus not in (NO_GPUS, INHERITED_GPUS)
 
 
 def width_of(given: int | str) -> int:
-    """How many run at a time: a number, "serial" for one, -1 for as many as there are cores. Raises UsageError."""
+    """How many run at a time: a number, "serial" for one, -1 for as many as there are cores; AUTO_WIDTH for "auto".
+
+    Raises UsageError.
+    """
     if given == "serial":
         return 1
+    if given == "auto":
+        return AUTO_WIDTH
     if given in (-1, "-1"):
         return num_cores()
     number = int(given) if isinstance(given, str) and given.isdecimal() else given
     if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-        raise UsageError(f"--num_threads {given!r} is no number of threads. Give 1 or more, 'serial', or -1.")
+        raise UsageError(f"--num_threads {given!r} is no number of threads. Give 1 or more, 'serial', 'auto', or -1.")
     return number
 
 
 def _require(holds: bool, name: str, value: object, wanted: str) -> None:
     if not holds:
         raise UsageError(f"--{name} {value!r} can't be used. Give {wanted}.")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
 
 
 def _is_number(value: object, least: float) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -26,6 +26,30 @@ class CellErrors:
     index: int
     digest: str
     error: str
+
+
+@dataclass(frozen=True)
+class DeviceTime:
+    """For how long (s) a device was handed out, and for how long it was there and wasn't."""
+
+    busy_seconds: float
+    idle_seconds: float
+
+
+@dataclass(frozen=True)
+class Parallelism:
+    """What running side by side came to; for the formulas see `manager.efficiency.parallelism`."""
+
+    #: How many times as fast as one at a time: for experiments of one device each, as on one device.
+    speed_up: float
+    #: The part of the places' time that was used, 0 to 1.
+    efficiency: float
+    #: How many devices, or where none was handed out threads.
+    places: int
+    #: The wall time in which any of them was held.
+    seconds: float
+    #: By id; empty where none was handed out.
+    devices: dict[str, DeviceTime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,6 +77,10 @@ class Summary:
     #: Keys that no successful experiment of this run read.
     unread_keys: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    #: None where one ran at a time, and no device was handed out.
+    parallelism: Parallelism | None = None
+    #: What another width would have made of it; None where that isn't worth a sentence.
+    advice: str | None = None
     #: The signal that ended the run, None where it ran to its end.
     signal: int | None = None
     dry_run: bool = False

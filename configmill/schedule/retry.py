@@ -33,13 +33,18 @@ class RetryPolicy:
     num_retries: int = 0
     backoff: float = 2.0
 
-    def delay(self, failure_class: str | None, retries_used: int, times_lost: int) -> float | None:
+    def delay(
+        self, failure_class: str | None, retries_used: int, times_lost: int, *, has_remedy: bool = False
+    ) -> float | None:
         """Seconds to wait before the next attempt; None: there is none.
 
         `retries_used` counts the retries before this failure, `times_lost` the lost attempts, this one included.
+        `has_remedy`: it is tried again in another way, which uses up no retry and needs no wait.
         """
         if failure_class is None or not RETRIED_BY_DEFAULT[failure_class]:
             return None
+        if has_remedy:
+            return 0.0
         if failure_class == status.LOST:
             return 0.0 if times_lost < MAX_LOST else None
         if retries_used >= self.num_retries:
@@ -48,3 +53,7 @@ class RetryPolicy:
             return float(self.backoff ** (retries_used + 1))
         except OverflowError:
             return math.inf
+
+    def runs_alone(self, failure_class: str | None) -> bool:
+        """Whether the next attempt shares no device: it, or what ran beside it, needed more memory than there was."""
+        return failure_class == status.OOM_GPU

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from configmill.child.notebook.executed import finish_saved
@@ -21,6 +21,7 @@ from configmill.protocol import status
 from configmill.protocol.layout import CampaignDir, ExperimentDir, is_notebook
 from configmill.protocol.outcome import Outcome
 from configmill.protocol.report import Report
+from configmill.store.lineage import Lineage, read_lineage, write_lineage
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ def last_attempt(directory: ExperimentDir) -> int:
     return max((int(stem) for stem in stems if stem.isdigit()), default=0)
 
 
-def begin_attempt(directory: ExperimentDir, config: Config, target: str) -> int:
-    """Prepare the directory for the next attempt and return its number.
+def begin_attempt(directory: ExperimentDir, config: Config, target: str, derived_from: str | None = None) -> int:
+    """Prepare the directory for the next attempt and return its number; `derived_from`: it runs in that config's place.
 
     The success marker goes first, so that a crash from here on can't be taken for a success. What an attempt before
     returned, logged and showed moves to `attempts/<n-1>/`; checkpoints stay, unless that attempt succeeded: what runs
@@ -75,6 +76,9 @@ def begin_attempt(directory: ExperimentDir, config: Config, target: str) -> int:
     previous = last_attempt(directory)
     succeeded_before = is_done(directory)
     remove_if_there(directory.success)
+    # For its own sake it starts afresh: nothing derived stands for it any more.
+    kept = Lineage() if derived_from is None else replace(read_lineage(directory), derived_from=derived_from)
+    write_lineage(directory, kept)
     if previous:
         _archive(directory, previous, target, with_checkpoints=succeeded_before)
     os.makedirs(directory.checkpoints, exist_ok=True)
@@ -119,6 +123,7 @@ def record_missing_end(
         started=_last_change(directory.config_json),  # written just before the attempt
         ended=time.time(),
         report=report,
+        derived_from=read_lineage(directory).derived_from,
     )
     if is_notebook(target):
         finish_saved(directory, target, record)

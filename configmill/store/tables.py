@@ -3,8 +3,8 @@
     rows = result_rows(directory, digests, configs=None)
     write_tables(directory, rows)
 
-A column that would bear one of the first five names, or a metric that bears a varying key's, gets `config.` or
-`result.` in front.
+A column that would bear one of the first names, or a metric that bears a varying key's, gets `config.` or `result.` in
+front.
 """
 
 from __future__ import annotations
@@ -20,26 +20,41 @@ from configmill.config.encoding import canonical_json, leaves
 from configmill.files import read_json, read_json_of_experiment, write_atomic
 from configmill.protocol import status
 from configmill.protocol.layout import CampaignDir
+from configmill.store.derived import standing
 from configmill.store.experiments import read_state
+from configmill.store.lineage import with_tried
 from configmill.store.lock import is_in_use
 
 COLUMNS = ("index", "digest", "status", "attempts", "seconds")
+#: One more, where a config that was derived from another stands for it.
+DERIVED_FROM = "derived_from"
 FAILED_COLUMNS = (
     "timestamp", "experiment_id", "config_name", "model_name", "error_message", "config_json"
 )  # fmt: skip
 
 
 class Row:
-    """One config's state: `config` its encoded JSON, None where it is on no disk yet."""
+    """One config's state: `config` its encoded JSON, None where it is on no disk yet.
+
+    Where a derived config stands for it, all is that one's: identity, directory, config, attempts, result.
+    """
 
     def __init__(self, index: int, digest: str, directory: CampaignDir, config: Any, *, in_use: bool) -> None:
         self.index = index
-        self.digest = digest
-        self.dir = directory.experiment(digest)
+        place = standing(directory, digest)
+        self.digest = place.digest
+        self.dir = place.dir
+        #: The identity of the config that is in the list, where a derived one stands for it.
+        self.derived_from = digest if place.tried else None
+        self.derived_keys = frozenset(place.tried[-1].values) if place.tried else frozenset()
         state = read_state(self.dir, in_use=in_use)
         self.status = state.status
         self.attempts = state.attempts
         self.record = state.record or {}
+        if place.tried and state.status == status.FAILED:
+            self.record = {**self.record, "error": with_tried(self.record.get("error"), place.tried)}
+        if place.tried:
+            config = None
         self.config = config if config is not None else read_json_of_experiment(self.dir.config_json)
         succeeded = self.status in status.SUCCESSES
         self.result: dict[str, Any] = (read_json_of_experiment(self.dir.result) or {}) if succeeded else {}
@@ -58,15 +73,21 @@ def result_rows(
 
 
 def latest_rows(directory: CampaignDir) -> list[Row]:
-    """A Row for each config of the last command's list; none where no command got that far.
+    """A Row for each config of the last command's list; none where no command got that far."""
+    run = latest_list(directory)
+    return result_rows(directory, run["experiments"], _Pending(run.get("pending") or {})) if run else []
 
-    The command's record has the list, and those configs that have no directory yet.
+
+def latest_list(directory: CampaignDir) -> dict[str, Any]:
+    """The record of the last command that got as far as a list; {} where none did.
+
+    It has the list, `experiments`, and those configs that have no directory yet.
     """
     for name in _runs(directory):
         run = read_json(directory.run_file(name, ".json"))
         if isinstance(run, dict) and run.get("experiments"):
-            return result_rows(directory, run["experiments"], _Pending(run.get("pending") or {}))
-    return []
+            return run
+    return {}
 
 
 def last_run(directory: CampaignDir) -> str:
@@ -90,8 +111,11 @@ class _Pending:
         return self._configs.get(str(index))
 
 
-def varying_keys(rows: Iterable[Row]) -> list[str]:
-    """The dotted keys whose value isn't the same in every known config, in the order of their first appearance."""
+def varying_keys(rows: Sequence[Row]) -> list[str]:
+    """The dotted keys whose value isn't the same in every known config, in the order of their first appearance.
+
+    Those that a derived config has another value of are among them.
+    """
     known = [row.flat_config for row in rows if row.config is not None]
     values: dict[str, set[str]] = {}
     present: dict[str, int] = {}
@@ -99,24 +123,33 @@ def varying_keys(rows: Iterable[Row]) -> list[str]:
         for key, value in flat.items():
             values.setdefault(key, set()).add(canonical_json(value))
             present[key] = present.get(key, 0) + 1
-    return [key for key in values if len(values[key]) > 1 or present[key] < len(known)]
+    derived = frozenset().union(*(row.derived_keys for row in rows))
+    return [key for key in values if len(values[key]) > 1 or present[key] < len(known) or key in derived]
 
 
 def to_records(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """The rows as dicts of one set of columns: the fixed ones, what varies, the metrics. Missing values are None."""
-    keys = {key: f"config.{key}" if key in COLUMNS else key for key in varying_keys(rows)}
+    columns = fixed_columns(rows)
+    keys = {key: f"config.{key}" if key in columns else key for key in varying_keys(rows)}
     metrics = list(dict.fromkeys(name for row in rows for name, _ in leaves(row.result)))
-    taken = {*COLUMNS, *keys.values()}
+    taken = {*columns, *keys.values()}
     named = {metric: f"result.{metric}" if metric in taken else metric for metric in metrics}
     records = []
     for row in rows:
         result = dict(leaves(row.result))
-        fixed = (row.index, row.digest, row.status, row.attempts, row.record.get("seconds"))
-        record: dict[str, Any] = dict(zip(COLUMNS, fixed, strict=True))
+        fixed = (row.index, row.digest, row.status, row.attempts, row.record.get("seconds"), row.derived_from)
+        record: dict[str, Any] = dict(zip((*COLUMNS, DERIVED_FROM), fixed, strict=True))
+        if DERIVED_FROM not in columns:
+            del record[DERIVED_FROM]
         record |= {column: _for_table(row.flat_config.get(key)) for key, column in keys.items()}
         record |= {column: result.get(metric) for metric, column in named.items()}
         records.append(record)
     return records
+
+
+def fixed_columns(rows: Sequence[Row]) -> tuple[str, ...]:
+    """The columns that come first, whatever is in the configs."""
+    return (*COLUMNS, DERIVED_FROM) if any(row.derived_from is not None for row in rows) else COLUMNS
 
 
 def write_tables(directory: CampaignDir, rows: Sequence[Row]) -> None:

@@ -71,6 +71,13 @@ OPTIONS = [
     ("dict(timeout=-1)", "timeout"),
     ("dict(num_retries=-2)", "num_retries"),
     ("dict(log_level='LOUD')", "LOUD"),
+    ("dict(num_gpus=1.5)", "1.5"),
+    ("dict(num_gpus=1, gpus='none')", "'none'"),
+    ("dict(gpus=0)", "gpus"),
+    ("dict(gpu_busy_memory_mb=-1)", "gpu_busy_memory_mb"),
+    ("dict(policy='')", "policy"),
+    ("dict(max_failures=0)", "max_failures"),
+    ("dict(max_failures=True)", "max_failures"),
     ("dict(overrides={'model.witdh': 3}, index=1)", "model.witdh"),
 ]
 LISTS = [

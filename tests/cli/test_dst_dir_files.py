@@ -59,7 +59,16 @@ RECORD = (
     "resumed_from", "log",
 )  # fmt: skip
 #: What records hold besides; the format's version, and what the tables, the summary and the next command need.
-RECORD_ALSO = {"version", "index", "unread_keys", "code", "cell_errors"}
+RECORD_ALSO = {
+    "version",
+    "index",
+    "unread_keys",
+    "code",
+    "cell_errors",
+    "resources",
+    "derived_from",
+    "baseline_rss_bytes",
+}
 
 
 @pytest.fixture(scope="module")

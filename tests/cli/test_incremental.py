@@ -176,16 +176,15 @@ def test_resources_that_do_not_identify(sweep: Project) -> None:
     assert run(sweep, "builder.build(timeout=50, priority=1)")["succeeded"] == 4
     for builder in ("builder.build(timeout=60, priority=2)", "builder.build(timeout=50)", "builder.build()"):
         assert run(sweep, builder)["skipped"] == 4, builder
-    others = "expected_seconds=1, gpu_memory_gb=2, memory_gb=3, num_cpus=1, exclusive_host=True, on_oom='skip'"
-    assert run(sweep, f"builder.build({others}, launcher='local')")["skipped"] == 4
+    others = "expected_seconds=1, gpu_memory_gb=2, memory_gb=1, num_cpus=1, exclusive_host=True"
+    assert run(sweep, f"builder.build(xs=(1, 2, 3), {others}, on_oom={{'x': 'halve'}})")["skipped"] == 3
 
 
 def test_resources_that_identify(sweep: Project) -> None:
-    """`num_gpus` counts where the config gives it, and what isn't acted on yet is said."""
-    run(sweep, "builder.build(xs=(0,))")
-    done = sweep.run("--json", builder="builder.build(xs=(0,), num_gpus=0)")
-    assert done.summary["succeeded"] == 1
-    assert any("resources.num_gpus" in warning for warning in done.summary["warnings"])
+    """`num_gpus` counts where the config gives it; what the command says for all is no part of any config."""
+    assert run(sweep, "builder.build(xs=(0,))")["succeeded"] == 1
+    assert run(sweep, "builder.build(xs=(0,))", "--num_gpus", "0")["skipped"] == 1
+    assert run(sweep, "builder.build(xs=(0,), num_gpus=0)")["succeeded"] == 1
     assert run(sweep, "builder.build(xs=(0,), num_gpus=0)")["skipped"] == 1
 
 

@@ -207,7 +207,7 @@ def test_module_that_works_on_the_shell_as_it_is_imported(user: Project) -> None
     done = user.run_notebook("--preload", "at_the_shell")
     assert done.code == 0, done
     needs = "it needs 'register_magic_function' of IPython's shell, which only a kernel has"
-    said = f"experiments start cold, since a fork is not safe: --preload 'at_the_shell' can't be imported: {needs}"
+    said = f"experiments start cold, since they can't be forks: --preload 'at_the_shell' can't be imported: {needs}"
     assert said in done.out
     assert user.json(0, "attempts/1.json")["start_method"] == "cold"
 

@@ -41,6 +41,7 @@ def stub_row(
         index=index, digest=digest, dir=directory.experiment(digest), status=status, attempts=1,
         record={"status": status, "seconds": index / 10, "attempt": 1, **record},
         config=config, result=dict(result), flat_config=dict(leaves(dict(config))),
+        derived_from=None, derived_keys=frozenset(),
     )  # fmt: skip
     return cast(Row, row)
 

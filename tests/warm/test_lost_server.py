@@ -98,20 +98,30 @@ def begin_slow(project: Project, how: str, *options: str) -> Campaign:
     return campaign
 
 
-def test_killed_while_it_imports(project: Project) -> None:
-    """All start cold, one line says why, and what the import had started is ended."""
-    campaign = begin_slow(project, "in Python")
+def lose_twice_importing(campaign: Campaign) -> None:
+    """Kill the server in its imports, and the one that is started in its place in its own."""
+    first = lose(campaign, signal.SIGKILL)
+    wait_until(lambda: server_of(campaign.process.pid) not in (None, first))
+    (campaign.project.root / "importing").unlink()
+    wait_until((campaign.project.root / "importing").exists)
     lose(campaign, signal.SIGKILL)
+
+
+def test_killed_while_it_imports(project: Project) -> None:
+    """It is started again once; then all start cold, a line says why, and what the imports had started is ended."""
+    campaign = begin_slow(project, "in Python")
+    lose_twice_importing(campaign)
     done = campaign.end()
     assert done.code == 0, done
-    assert done.out.count("the fork server ended while it was importing (SIGKILL)") == 1
+    assert done.out.count("ended while it was importing (SIGKILL): it is started again") == 1
+    assert done.out.count("can't be forks: the fork server ended while it was importing (SIGKILL)") == 1
     assert campaign.methods(2) == ["cold"] * 2
 
 
 def test_warm_alone_is_refused_where_it_is_killed(project: Project) -> None:
     """Where nothing but warm will do, the command ends with 2 and has created nothing."""
     campaign = begin_slow(project, "in Python", "--start_method", "warm")
-    lose(campaign, signal.SIGKILL)
+    lose_twice_importing(campaign)
     done = campaign.end()
     assert done.code == 2, done
     assert "ended while it was importing (SIGKILL)" in done.out

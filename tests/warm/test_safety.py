@@ -197,7 +197,7 @@ INNOCENT = """
 
 
 def test_innocent_modules_start_warm(project: Project) -> None:
-    """Usual packages and usual things to do at import are no obstacle, with the devices' variable set as without."""
+    """Usual packages and usual things to do at import are no obstacle, nor is a variable that shows devices."""
     project.write("builder.py", "import pandas\n" + BUILDER)
     project.write("experiment.py", INNOCENT)
     done = project.run(
@@ -210,7 +210,7 @@ def test_innocent_modules_start_warm(project: Project) -> None:
             "x": index + 1,
             "commit": "c0ffee\n",
             "total": 300.0**3,
-            "devices": "1",
+            "devices": "",
         }
 
 
@@ -256,3 +256,22 @@ def test_a_json_of_ones_own(project: Project) -> None:
     done = project.run()
     assert done.code == 1, done
     assert "the fork server's answer can't be read (b'broken')" in done.out
+
+
+def test_a_pool_that_keeps_itself_up(project: Project) -> None:
+    """A multiprocessing.Pool made at import, which replaces every worker that ends, means cold starts and no hang."""
+    project.write("builder.py", BUILDER)
+    project.write(
+        "experiment.py",
+        """
+        import multiprocessing
+
+        POOL = multiprocessing.Pool(2)
+
+        def run(config):
+            return {"sum": sum(POOL.map(abs, range(4)))}
+        """,
+    )
+    done = project.run()
+    assert done.code == 0, done
+    assert "experiments start cold" in done.out and project.json(0, "attempts/1.json")["start_method"] == "cold"

@@ -15,3 +15,4 @@ drawTableHead();
 drawRows();
 listenToTable();
 startPlot();
+startDevices();

@@ -21,7 +21,24 @@ function startPlot() {
   fillControls();
   byId("plot-controls").hidden = false;
   byId("plot").hidden = false;
-  loadPlotly();
+  loadPlotly().then(beginPlot, () => {
+    byId("plot").hidden = true;
+    byId("plot-controls").hidden = true;
+    say(PLOTLY_MISSING);
+  });
+}
+
+function beginPlot() {
+  drawPlot();
+  listeners.push((changed) => {
+    const filter = changed.includes("query") || changed.includes("statuses");
+    if (filter && state.filtered) drawPlotSoon();
+    if (PLOTTED.some((name) => changed.includes(name))) drawPlot();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawPlot);
+  byId("plot").on("plotly_click", ({ points }) => {
+    if (typeof points[0].customdata === "number") goToRow(rows[points[0].customdata]);
+  });
 }
 
 function say(text) {
@@ -53,29 +70,20 @@ function fillControls() {
   byId("plot-heatmap").addEventListener("click", () => change({ view: "heatmap" }));
 }
 
-// After the first paint: the table need not wait for five megabytes.
+const PLOTLY_MISSING = "The plots need the file plotly.min.js beside this page; configmill report puts it there.";
+let plotly = null;
+
+// Once, by whoever draws first, and after the first paint: the table need not wait for five megabytes.
 function loadPlotly() {
-  const script = document.createElement("script");
-  script.src = "plotly.min.js";
-  script.nonce = nonce;
-  script.addEventListener("load", () => {
-    drawPlot();
-    listeners.push((changed) => {
-      const filter = changed.includes("query") || changed.includes("statuses");
-      if (filter && state.filtered) drawPlotSoon();
-      if (PLOTTED.some((name) => changed.includes(name))) drawPlot();
-    });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawPlot);
-    byId("plot").on("plotly_click", ({ points }) => {
-      if (typeof points[0].customdata === "number") goToRow(rows[points[0].customdata]);
-    });
+  plotly ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = "plotly.min.js";
+    script.nonce = nonce;
+    script.addEventListener("load", resolve);
+    script.addEventListener("error", reject);
+    requestAnimationFrame(() => setTimeout(() => document.body.append(script)));
   });
-  script.addEventListener("error", () => {
-    byId("plot").hidden = true;
-    byId("plot-controls").hidden = true;
-    say("The plots need the file plotly.min.js beside this page; configmill report puts it there.");
-  });
-  requestAnimationFrame(() => setTimeout(() => document.body.append(script)));
+  return plotly;
 }
 
 let waiting = 0;

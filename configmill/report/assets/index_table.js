@@ -8,6 +8,9 @@ const made = []; // the rows' elements, made when they are first shown
 let searched = []; // the rows' text in lower case, as far as its columns are shown
 let matching = [];
 
+const samplesOf = new Map(); // by a row's position, the first of its attempts of which there are samples
+report.devices.attempts.forEach(({ row }, place) => { if (!samplesOf.has(row)) samplesOf.set(row, place); });
+const hasSamples = samplesOf.size > 0;
 const hasPictures = report.pages.some(([, picture]) => picture);
 const inTableOrder = [columnOf.index, columnOf.status, ...varying, ...metrics, columnOf.seconds, columnOf.attempts, columnOf.digest];
 const mayHide = inTableOrder.filter((column) => column !== columnOf.index);
@@ -38,7 +41,7 @@ function drawTableHead() {
     }, label), widthOf(column));
     if (column === columnOf.index && hasPictures) add(element("th", { scope: "col" }, "plot"), 13);
   }
-  add(element("th", { scope: "col" }, "files"), 16);
+  add(element("th", { scope: "col" }, "files"), hasSamples ? 26 : 16);
   byId("results").tHead.replaceChildren(line);
   const { style, classList } = byId("results");
   style.setProperty("--columns", widths.map((width) => `minmax(${width}ch, ${width}fr)`).join(" "));
@@ -85,6 +88,11 @@ function rowElement(row) {
   const files = element("td", { class: "files" });
   for (const name of ["page", "log", "config"]) {
     if (links[name]) files.append(element("a", { href: links[name] }, name), " ");
+  }
+  if (samplesOf.has(row.position)) {
+    const button = element("button", { type: "button", class: "link" }, "devices");
+    button.addEventListener("click", () => goToDevices(row));
+    files.append(button);
   }
   line.append(files);
   made[row.position] = line;

@@ -21,8 +21,9 @@ from urllib.parse import quote
 from configmill.files import read_json_of_experiment
 from configmill.protocol.layout import CampaignDir, is_notebook
 from configmill.protocol.timestamps import timestamp
+from configmill.report.index.device_series import device_series
 from configmill.report.index.failures import failure_groups
-from configmill.store.tables import COLUMNS, Row, last_run, to_records, varying_keys
+from configmill.store.tables import COLUMNS, Row, fixed_columns, last_run, to_records, varying_keys
 
 MAX_TEXT = 2000
 _MAX_SAFE_INT = 2**53 - 1
@@ -58,15 +59,17 @@ def report_data(directory: CampaignDir, rows: Sequence[Row], pages: Mapping[str,
         "rows": [[plain_value(value) for value in record.values()] for record in records],
         "pages": [_links(row, pages.get(row.digest), look_for_pictures=not is_notebook(target)) for row in rows],
         "failures": failure_groups(rows),
+        "devices": device_series(rows),
     }
 
 
 def _columns(rows: Sequence[Row], records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each column's name, what it is (a name of COLUMNS, `config` or `metric`), and whether any value is a float."""
-    varying = {f"config.{key}" if key in COLUMNS else key for key in varying_keys(rows)}
+    """Each column's name, what it is (its name where fixed, `config` or `metric`), and whether any value is a float."""
+    fixed = fixed_columns(rows)
+    varying = {f"config.{key}" if key in fixed else key for key in varying_keys(rows)}
     described = []
     for name in records[0] if records else COLUMNS:
-        kind = name if name in COLUMNS else "config" if name in varying else "metric"
+        kind = name if name in fixed else "config" if name in varying else "metric"
         described.append({"name": name, "kind": kind, "float": any(isinstance(r[name], float) for r in records)})
     return described
 

@@ -21,7 +21,7 @@ from configmill.plan.decide import Decision, changed_files, other_version
 from configmill.protocol.events import Event, Finished, Planned, Started
 from configmill.protocol.layout import CampaignDir
 from configmill.protocol.request import RunRequest
-from configmill.protocol.summary import Summary
+from configmill.protocol.summary import Parallelism, Summary
 from configmill.report.durations import duration
 from configmill.report.terminal.lines import finished_lines, notice_line, planned_line, visible
 
@@ -83,12 +83,23 @@ def print_summary(summary: Summary, out: TextIO) -> None:
     if summary.skipped_of_other_version:
         print(_other_version_note(summary.skipped_of_other_version, summary.changed_code), file=out)
     print(f"{_counts(summary)} in {duration(summary.seconds)}", file=out)
+    if summary.parallelism is not None:
+        print(_parallelism_line(summary.parallelism), file=out)
+    if summary.advice is not None:
+        print(f"advice: {summary.advice}", file=out)
     directory = CampaignDir(summary.dst_dir)
     print(f"results: {directory.results_csv}", file=out)
     if os.path.exists(directory.index_html):
         print(f"report:  {directory.index_html}", file=out)
     if summary.exit_code not in (0, 2):
         print("The same command goes on with what has not succeeded.", file=out)
+
+
+def _parallelism_line(came_to: Parallelism) -> str:
+    kind = "device" if came_to.devices else "thread"
+    places = f"{came_to.places} {kind}" + ("" if came_to.places == 1 else "s")
+    used = f"{places}, {came_to.efficiency:.0%} of {'its' if came_to.places == 1 else 'their'} time used"
+    return f"{used}: {came_to.speed_up:.3g} times as fast as one experiment at a time"
 
 
 def _counts(summary: Summary) -> str:

@@ -14,7 +14,7 @@ from configmill.report.terminal.lines import visible
 from configmill.store.lock import Holder
 
 #: Columns that hold the same for every reader and take up room; `--json` and results.csv have them.
-_LEFT_OUT = ("digest", "attempts")
+_LEFT_OUT = ("digest", "attempts", "derived_from")
 #: Characters of a value; `--json` and results.csv have all of it.
 _MAX_CELL = 60
 
@@ -31,7 +31,7 @@ def print_records(records: Sequence[Mapping[str, Any]]) -> None:
         table.add_column(Text(name), justify="right" if numeric else "left", no_wrap=True)
     for record in records:
         table.add_row(*(Text(_shown(record[name])) for name in names))
-    _console().print(table)
+    console().print(table)
 
 
 def print_status(path: str, total: int, counts: Mapping[str, int], holder: Holder | None) -> None:
@@ -63,7 +63,8 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _MAX_CELL else text[: _MAX_CELL - 1] + "…"
 
 
-def _console() -> Console:
+def console() -> Console:
+    """The terminal, or a pipe as wide as it takes."""
     # Piped into a file or a pager, a table must not be cut to 80 columns.
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=10_000)
+    out = Console(highlight=False)
+    return out if out.is_terminal else Console(highlight=False, width=10_000)
