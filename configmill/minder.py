@@ -13,7 +13,6 @@ experiment's, are the attempt's log; whoever started it has seen to that.
 from __future__ import annotations
 
 import os
-import resource
 import select
 import signal
 import sys
@@ -22,7 +21,7 @@ import time
 from configmill.child.experiment_process import become_experiment, run_experiment
 from configmill.child.record import make_record, write_end, write_status
 from configmill.errors import Terminated
-from configmill.measure.memory import oom_kills
+from configmill.measure.memory import oom_kills, resident_bytes
 from configmill.processes import become_subreaper, end_all_children, kill, signal_name
 from configmill.protocol import status
 from configmill.protocol.attempt import Attempt
@@ -127,7 +126,7 @@ class Minder:
     def _fork(self) -> int:
         """Fork the experiment; returns the descriptor on which it reports."""
         minder_pid = os.getpid()
-        self._baseline_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        self._baseline_rss_bytes = resident_bytes()
         read_fd, write_fd = os.pipe()
         self._pid = os.fork()
         if self._pid == 0:

@@ -1,6 +1,8 @@
-"""Signs that the kernel's OOM killer was at work."""
+"""Memory: what this process has, and signs that the kernel's OOM killer was at work."""
 
 from __future__ import annotations
+
+import os
 
 
 def oom_kills() -> int:
@@ -11,3 +13,15 @@ def oom_kills() -> int:
     except FileNotFoundError:
         return 0
     return int(rest.partition(b"\n")[0] or 0)
+
+
+def resident_bytes() -> int:
+    """How much memory this process has resident now, what it shares with others included; 0 where that isn't told.
+
+    Not getrusage's ru_maxrss: an exec keeps the largest of the program before it.
+    """
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
