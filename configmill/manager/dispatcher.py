@@ -54,6 +54,7 @@ class Dispatcher:
         self._view = WaitingView(campaign)
         self._health = DeviceHealth(_MAX_QUICK_FAILURES)
         self._worked_on: set[str] = set()
+        self._has_said_so = False
 
     def take(self) -> tuple[Job, Allotment] | Wait:
         """The next job with what it runs on, or how long to wait where nothing can start now."""
@@ -66,7 +67,7 @@ class Dispatcher:
                 if allotment is not None:
                     self._devices.note_start(taken.index)
                     return taken, allotment
-                self._note_wait(taken, self._devices.why, now)
+                self._note_wait(taken, self._devices.why, now, aloud=True)
                 self.queue.give_back(taken, now)
                 if self._devices.free_count() == free_before:  # it is the host that somebody else has
                     return Wait(LOOK_AGAIN_SECONDS, over=False)
@@ -119,6 +120,12 @@ class Dispatcher:
             return Wait(min(LOOK_AGAIN_SECONDS, wait.seconds or math.inf), wait.over)
         return wait
 
-    def _note_wait(self, job: Job, why: str, now: float) -> None:
-        if self._devices.note_wait(job.index, job.occupies, now):  # said once, and not four times a second
+    def _note_wait(self, job: Job, why: str, now: float, *, aloud: bool = False) -> None:
+        """Say it once, and not four times a second; on the terminal only the first time that others are the reason."""
+        if not self._devices.note_wait(job.index, job.occupies, now):
+            return
+        if aloud and not self._has_said_so:
+            self._has_said_so = True
+            self._emit(Note(f"result_{job.index} waits: {why}"))
+        else:
             self._log.info("result_%d waits: %s", job.index, why)

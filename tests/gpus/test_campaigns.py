@@ -298,5 +298,6 @@ def test_a_wide_one_gets_its_turn_over_two_managers(project: Project, tmp_path: 
     wide = build(project, n=1, first=1000, num_gpus=2)
     done = project.run("--gpus", "virtual:2", builder=wide, dst=project.root / "wide")
     assert done.code == 0, done
+    assert (done.out + done.err).count("result_0 waits: virtual:") == 1
     assert stream.poll() is None
     assert stream.wait(60) == 0

@@ -99,6 +99,8 @@ def _parallelism_line(came_to: Parallelism) -> str:
     kind = "device" if came_to.devices else "thread"
     places = f"{came_to.places} {kind}" + ("" if came_to.places == 1 else "s")
     used = f"{places}, {came_to.efficiency:.0%} of {'its' if came_to.places == 1 else 'their'} time used"
+    if came_to.places == 1:
+        return used
     return f"{used}: {came_to.speed_up:.3g} times as fast as one experiment at a time"
 
 
