@@ -260,6 +260,12 @@ def end_all_children() -> tuple[float, int]:
         peak_rss = max(peak_rss, usage.ru_maxrss * 1024)
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether somebody has stopped the process (SIGSTOP, Ctrl-Z); False for one that can't be seen."""
+    fields = _stat_fields(pid)
+    return fields is not None and fields[0] in (b"T", b"t")
+
+
 def _all_pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()] if ON_LINUX else []
 

@@ -16,7 +16,7 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from configmill.errors import UsageError
 from configmill.gpus.device_state import DeviceState
@@ -181,6 +181,15 @@ class DevicePool:
                 self._states[device_id].cut_out = self._cut_out[device_id]
         self._tell()
 
+    def hold(self, reasons: Mapping[str, str]) -> None:
+        """Hand out none of these devices for now, and all others again that were held."""
+        with self._changed:
+            changed = [id for id, state in self._states.items() if state.held != reasons.get(id)]
+            for id in changed:
+                self._states[id].held = reasons.get(id)
+        if changed:
+            self._tell()
+
     # -- Tickets -------------------------------------------------------------------------------------------------------
 
     def place_ticket(self, demand: float) -> Ticket:
@@ -224,7 +233,7 @@ class DevicePool:
 
     def _lease(self, count: int, share: float, reserved: dict[str, str]) -> Grant | None:
         now = self._clock()
-        candidates = [state for state in self._states.values() if state.usable and not state.used]
+        candidates = [state for state in self._states.values() if state.ready and not state.used]
         if count > 1:
             candidates = [state for state in candidates if state.device.kind != "mig"]
         taken: list[tuple[DeviceState, Lease]] = []
@@ -274,7 +283,7 @@ class DevicePool:
 
     def _poll_if_it_helps(self, demand: float) -> None:
         """Look again later, where there would be enough devices if only nobody else had them."""
-        unused = sum(state.usable and not state.used for state in self._states.values())
+        unused = sum(state.ready and not state.used for state in self._states.values())
         if self._on_change is None or unused < math.ceil(demand):
             return
         self._must_poll = True

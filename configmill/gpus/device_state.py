@@ -24,6 +24,8 @@ class DeviceState:
         self.expected = False
         self.leaving = False
         self.cut_out: str | None = None
+        #: Why it is handed out to nobody for now.
+        self.held: str | None = None
         self.refusal: str | None = None
         self._look_again = now
         self._joined = self.since = now
@@ -34,9 +36,14 @@ class DeviceState:
         """Whether it may be handed out again at some time."""
         return not self.leaving and self.cut_out is None
 
+    @property
+    def ready(self) -> bool:
+        """Whether it may be handed out now, as far as this manager is concerned."""
+        return self.usable and self.held is None
+
     def fits(self, share: float) -> bool:
         """Whether it is shared already and has room for `share` more."""
-        return self.usable and 0 < self.used < 1 and self.used + share <= 1 + _ROUNDING
+        return self.ready and 0 < self.used < 1 and self.used + share <= 1 + _ROUNDING
 
     def take(self, share: float, now: float) -> None:
         """Hand out `share` of it."""
@@ -61,7 +68,7 @@ class DeviceState:
 
     def free_share(self, now: float) -> float:
         """How much a take could get, as far as is known."""
-        if not self.usable or (not self.used and self.refusal is not None and now < self._look_again):
+        if not self.ready or (not self.used and self.refusal is not None and now < self._look_again):
             return 0.0
         return 0.0 if self.used + _ROUNDING >= 1 else 1.0 - self.used
 
@@ -69,6 +76,8 @@ class DeviceState:
         """The reason in words."""
         if self.cut_out is not None:
             return self.cut_out
+        if self.held is not None and not self.used:
+            return self.held
         if self.used:
             what = "handed out" if self.used + _ROUNDING >= 1 else f"shared: {self.used:g} of it is handed out"
             return f"{what} by this manager for {now - self.since:.0f} s" + (", and lost" if self.leaving else "")

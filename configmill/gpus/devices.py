@@ -70,6 +70,21 @@ def select(text: str, environ: Mapping[str, str], nvml: Nvml | None = None) -> S
     return visible if text == "auto" else Selection(_chosen(text, visible), visible.reason)
 
 
+def check_spelling(text: str) -> None:
+    """Raise UsageError for what `--gpus` could mean on no host; what there is here isn't looked at."""
+    text = text.strip()
+    if text.startswith(_VIRTUAL):
+        _virtual_count(text)
+    elif text not in ("auto", "none", "inherit"):
+        for entry in text.split(","):
+            if not _is_entry(entry.strip()):
+                raise UsageError(f"--gpus {text!r}: {entry.strip()!r} names no device. {_SPELLINGS}")
+
+
+def _is_entry(entry: str) -> bool:
+    return (entry.isascii() and entry.isdecimal()) or entry.startswith(("GPU-", "MIG-"))
+
+
 def virtual_devices(count: int) -> tuple[Device, ...]:
     """Devices that are only pretended: all of Configmill works on them but CUDA."""
     return tuple(Device(f"{_VIRTUAL}{i}", i, "virtual device", 0, "virtual") for i in range(count))
@@ -216,6 +231,7 @@ def _chosen(text: str, visible: Selection) -> tuple[Device, ...]:
 
 
 def _named(entry: str, text: str, visible: Selection) -> list[Device]:
+    check_spelling(entry)
     if entry.isascii() and entry.isdecimal():
         found = [device for device in visible.devices if device.index == int(entry)]
     elif entry.startswith(("GPU-", "MIG-")):

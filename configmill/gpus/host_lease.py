@@ -49,7 +49,7 @@ def try_host(leases: LeaseDir, *, exclusive: bool, mine: Ticket | None = None) -
             return Refusal(f"the manager with pid {ticket.pid} has waited longer for the host")
     descriptor = lock(leases, leases.file(_FILE), fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
     if isinstance(descriptor, Refusal):
-        return Refusal("experiments run on the host") if exclusive else descriptor
+        return Refusal("experiments run on the host" if exclusive else f"the host is {descriptor.reason}")
     try:
         measurer = read_record(descriptor)
         reason = None if measurer is None else left_over(measurer)

@@ -30,7 +30,16 @@ class LeaseDir:
     """The directory, made when the first file in it is opened. Everything raises UsageError where it can't be used."""
 
     def __init__(self, path: str | None = None, environ: Mapping[str, str] = os.environ) -> None:
-        self.path = os.path.abspath(path or environ.get(LEASE_DIR) or DEFAULT_LEASE_DIR)
+        given = environ.get(LEASE_DIR) or DEFAULT_LEASE_DIR
+        if path is None and not os.path.isabs(given):
+            raise UsageError(
+                f"{LEASE_DIR} is {given!r}, which is no absolute path: managers that are started in different folders "
+                "would not see one another's leases. Give an absolute path."
+            )
+        self.path = os.path.abspath(path or given)
+        #: Whether it was removed, or put in another's place, while this process used it: what was leased before then
+        #: is protected from nobody.
+        self.was_replaced = False
         self._guard = threading.Lock()
         self._kept: int | None = None
 
@@ -67,7 +76,9 @@ class LeaseDir:
         """The names of all files; none where there is no directory yet."""
         try:
             return os.listdir(self.path)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if os.path.islink(self.path) or not os.path.isdir(os.path.dirname(self.path)):
+                raise self._unusable(error) from error
             return []
         except OSError as error:
             raise self._unusable(error) from error
@@ -103,14 +114,25 @@ class LeaseDir:
     def _keep(self) -> None:
         """Make the directory where missing, and lock it as tmpfiles.d(5) has it, so that nobody tidies it up."""
         with self._guard:
-            if self._kept is not None and os.path.isdir(self.path):
-                return
+            if self._kept is not None:
+                if self._is_the_kept():
+                    return
+                self.was_replaced = True
+                close(self._kept)
+                self._kept = None
             if not os.path.isdir(self.path):
                 self._make_dir()
             descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
             close_in_forks(descriptor)
             self._kept = descriptor
+
+    def _is_the_kept(self) -> bool:
+        assert self._kept is not None
+        try:
+            return os.path.samestat(os.stat(self.path), os.fstat(self._kept))
+        except FileNotFoundError:
+            return False
 
     def _make_dir(self) -> None:
         beside = f"{self.path}.{os.getpid()}-{threading.get_ident()}"

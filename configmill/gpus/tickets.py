@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from configmill.files import remove_if_there
 from configmill.gpus.lease_dir import LeaseDir
 from configmill.gpus.records import boot_id
-from configmill.processes import close, close_in_forks
+from configmill.processes import close, close_in_forks, is_stopped
 
 #: For how long a request waits for other managers before it goes first among all of them.
 TICKET_SECONDS = 10.0
@@ -94,10 +94,13 @@ def place_ticket(leases: LeaseDir, wish: Wish, clock: Callable[[], float] = time
 
 
 def tickets(leases: LeaseDir) -> list[PlacedTicket]:
-    """The tickets of living managers, oldest first; those of dead ones are removed."""
+    """The tickets of managers that can be served, oldest first; those of dead ones are removed.
+
+    A stopped manager (Ctrl-Z) takes nothing: it is passed over until it goes on, with its place in the line kept.
+    """
     names = [name for name in leases.names() if name.startswith(_PREFIX) and name.endswith(_SUFFIX)]
     placed = (_look(leases.file(name)) for name in sorted(names))
-    return [ticket for ticket in placed if ticket is not None]
+    return [ticket for ticket in placed if ticket is not None and not is_stopped(ticket.pid)]
 
 
 def blocking_tickets(leases: LeaseDir, mine: Ticket | None) -> list[PlacedTicket]:

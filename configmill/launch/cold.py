@@ -39,6 +39,7 @@ class ColdMinder:
         """Have the attempt end: once with the grace, a second time at once."""
         # Another signal, since two of one kind that are not handled yet are one.
         self._process.send_signal(signal.SIGUSR1 if self._told else signal.SIGTERM)
+        self._process.send_signal(signal.SIGCONT)  # one that somebody has stopped would only see it later
         self._told = True
 
 

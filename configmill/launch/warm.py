@@ -125,6 +125,7 @@ class WarmMinder:
             if self._process is not None:
                 try:
                     signal.pidfd_send_signal(self._process, signal.SIGUSR1 if self._told else signal.SIGTERM)
+                    signal.pidfd_send_signal(self._process, signal.SIGCONT)  # in case somebody has stopped it
                 except ProcessLookupError:  # it has ended, and the server has reaped it
                     return
                 self._told = True

@@ -18,7 +18,7 @@ from functools import cached_property
 
 from configmill.errors import UsageError
 from configmill.gpus.device_pool import DevicePool
-from configmill.gpus.devices import Device, Selection, cuda_visible_devices, select
+from configmill.gpus.devices import Device, Selection, check_spelling, cuda_visible_devices, select
 from configmill.gpus.grants import Grant
 from configmill.gpus.host_lease import SharedHost, try_host
 from configmill.gpus.lease_dir import LeaseDir
@@ -84,8 +84,12 @@ class Devices:
         return self.selection.devices, self.selection.reason
 
     def require(self, requests: Iterable[ResourceRequest]) -> None:
-        """Raise UsageError where `requests` need a lease, and the directory of the leases can't be used."""
+        """Raise UsageError where `requests` need a lease, and the directory of the leases can't be used.
+
+        Also for a `--gpus` that means nothing, whether anybody asks for a device or not.
+        """
         needs_gpu = self._request.hands_out_gpus and any(asked.num_gpus.least for asked in requests)
+        check_spelling(self._request.gpus)
         if needs_gpu or any(asked.exclusive_host for asked in requests):
             os.close(self._leases.open(self._leases.file("host.lock")))
 
@@ -197,6 +201,11 @@ class Devices:
                 "--gpus inherit leaves the environment as it is"
             ]
         return []
+
+    @property
+    def lost_leases(self) -> str | None:
+        """The directory of the leases, where somebody has removed it under this command."""
+        return self._leases.path if self._leases.was_replaced else None
 
     def close(self) -> None:
         """Let go of everything that no minder holds."""

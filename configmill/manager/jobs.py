@@ -5,7 +5,7 @@ queue = make_queue(request, plan, indices, devices, History(campaign.dir), now=t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from configmill.manager.devices import Devices
@@ -23,13 +23,23 @@ _WORTH_COUNTING = 1 << 28
 
 
 def make_queue(
-    request: RunRequest, plan: Plan, indices: Iterable[int], devices: Devices, history: History, *, now: float
+    request: RunRequest,
+    plan: Plan,
+    indices: Iterable[int],
+    devices: Devices,
+    history: History,
+    *,
+    now: float,
+    say: Callable[[str], None],
 ) -> Queue:
-    """The queue of the experiments at `indices`, all of which are ready `now`. Raises UsageError for a bad policy."""
+    """The queue of the experiments at `indices`, all of which are ready `now`; `say`: the policy fails later on.
+
+    Raises UsageError for a policy that fails at once.
+    """
     jobs = [_job(plan, index, devices, history, now) for index in indices]
     retry = RetryPolicy(request.num_retries, request.retry_backoff)
     largest = max((job.demand.memory_bytes for job in jobs), default=0)
-    return Queue(jobs, retry, make_policy(request.policy), devices.capacity(largest))
+    return Queue(jobs, retry, make_policy(request.policy, say=say), devices.capacity(largest))
 
 
 def _job(plan: Plan, index: int, devices: Devices, history: History, now: float) -> Job:

@@ -31,11 +31,14 @@ class WaitingView:
         self._campaign = campaign
         self._next_at = -math.inf
 
-    def show(self, queue: Queue, devices: Devices, now: float) -> None:
-        """Nothing can start now: say what waits, for what, and behind whom. `now` is monotonic (s)."""
+    def show(self, queue: Queue, devices: Devices, now: float, host: str | None = None) -> None:
+        """Nothing can start now: say what waits, for what, and behind whom. `now` is monotonic (s).
+
+        `host`: who has the host, where it is that which all wait for, whatever they ask for besides.
+        """
         if now < self._next_at:
             return
-        waiting = [ticket for ticket in queue.first_waiting(_MOST) if ticket.demand != Demand()]
+        waiting = [ticket for ticket in queue.first_waiting(_MOST) if host is not None or ticket.demand != Demand()]
         if not waiting:
             return
         self._next_at = now + _SECONDS_BETWEEN
@@ -45,7 +48,7 @@ class WaitingView:
             waiting, expected_starts(queue.running, waiting, devices.free_count(), now), strict=True
         ):
             at = None if start is None else time.time() + start - now
-            why = _why(ticket.demand, devices)
+            why = _why(ticket.demand, devices) if host is None else f"waits for the host: {host}"
             entries.append(Waiting(ticket.index, _asks(ticket.demand), why, behind=tuple(before), expected_start=at))
             before.append(ticket.index)
         write_waiting(self._campaign, entries)

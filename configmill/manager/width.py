@@ -13,6 +13,7 @@ from typing import Any
 
 from configmill.manager.devices import Devices
 from configmill.measure.host import available_memory_bytes, usable_cpus
+from configmill.plan.decide import decide
 from configmill.plan.plan import Plan
 from configmill.protocol.layout import CampaignDir
 from configmill.protocol.outcome import Outcome
@@ -41,8 +42,10 @@ def settle_width(request: RunRequest, plan: Plan, devices: Devices) -> tuple[Run
     """
     if request.num_threads != AUTO_WIDTH:
         return request, plan
-    widths = _widths(request, plan, plan.selected)
-    measured = _measured(CampaignDir(request.dst_dir))
+    directory = CampaignDir(request.dst_dir)
+    to_run = [decision.index for decision in decide(plan, directory, request) if decision.runs]
+    widths = _widths(request, plan, to_run or plan.selected)
+    measured = _measured(directory)
     advised = advise_width(widths=widths, measured=measured, host=_host(request, devices, widths))
     basis = f"by the last {len(measured)} that succeeded" if measured else "nothing is measured yet"
     if not measured and advised.binds == limits.CORES:

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import importlib
 import math
+from collections.abc import Callable
 from typing import Protocol
 
+from configmill.config.frames import last_user_frame
 from configmill.config.nearest import nearest_name
 from configmill.errors import UsageError
+from configmill.schedule.demand import Demand
+from configmill.schedule.job import Job
 from configmill.schedule.ticket import Ticket
 
 # Measured with benchmarks/scheduling.py. Less costs makespan where predictions are wrong (0 and 1: 1.042 of the lower
@@ -91,8 +95,14 @@ SIMULATED_POLICIES: dict[str, type[Policy]] = {**POLICIES, "waves": Waves}
 DEFAULT_POLICY = "area"
 
 
-def make_policy(name: str, known: dict[str, type[Policy]] = POLICIES) -> Policy:
-    """The policy of that name, or of a `module:Class` whose class needs no arguments. Raises UsageError."""
+def make_policy(
+    name: str, known: dict[str, type[Policy]] = POLICIES, *, say: Callable[[str], None] | None = None
+) -> Policy:
+    """The policy of that name, or of a `module:Class` whose class needs no arguments.
+
+    Raises UsageError, also for a class that can't judge two jobs. Where it fails later, `say` is told, and the rest
+    goes by `area`: nothing that was started is worth less for that. Without `say` it raises UsageError then too.
+    """
     if name in known:
         return known[name]()
     module_name, _, class_name = name.partition(":")
@@ -108,7 +118,51 @@ def make_policy(name: str, known: dict[str, type[Policy]] = POLICIES) -> Policy:
         raise UsageError(_no_such_class(name, module_name, class_name)) from None
     except Exception as error:
         raise UsageError(f"Importing {module_name!r} for the policy {name!r} raises {error!r}. Repair it.") from error
-    return _made(name, found)
+    policy = UsersPolicy(name, _made(name, found))
+    for demand in (Demand(), Demand(num_gpus=1.0)):
+        ticket = Ticket(Job(index=0, demand=demand), demand, arrival=0.0, seconds=1.0)
+        policy.order(ticket)
+        policy.overtaking(ticket, 1.0)
+    policy.say = say
+    return policy
+
+
+class UsersPolicy:
+    """A class of a user's, whose errors are told as the user's."""
+
+    def __init__(self, name: str, policy: Policy) -> None:
+        self._name = name
+        self._policy = policy
+        self._instead: Policy | None = None
+        #: Who is told of an error, after which `area` decides; None: UsageError is raised.
+        self.say: Callable[[str], None] | None = None
+        self.backfills = bool(policy.backfills)
+        self.longest_first = bool(policy.longest_first)
+
+    def order(self, ticket: Ticket) -> float:
+        """What the class says."""
+        return self._asked(lambda policy: policy.order(ticket), "order")
+
+    def overtaking(self, ticket: Ticket, waiting_area: float) -> float:
+        """What the class says."""
+        return self._asked(lambda policy: policy.overtaking(ticket, waiting_area), "overtaking")
+
+    def _asked(self, ask: Callable[[Policy], float], what: str) -> float:
+        if self._instead is not None:
+            return ask(self._instead)
+        try:
+            answer = float(ask(self._policy))
+            if math.isnan(answer):
+                raise ValueError("nan is no place in an order")
+            return answer
+        except (Exception, SystemExit) as error:  # whatever a user's class does is the user's to hear of
+            where = last_user_frame(error)
+            problem = f"The policy {self._name!r} raises {error!r} in {what}()" + (f", at {where}" if where else "")
+            if self.say is None:
+                raise UsageError(f"{problem}. It must return a number.") from error
+            self._instead = Area()
+            self.say(f"{problem}: what is left goes by the policy 'area'")
+            return ask(self._instead)
 
 
 def _no_such_class(name: str, module_name: str, class_name: str) -> str:

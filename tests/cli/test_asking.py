@@ -50,6 +50,8 @@ def refuses(project: Project, quoted: str, advice: str, *options: str, resources
         (["--num_gpus", "nan"], "nan", "from 0"),
         (["--num_gpus", "inf"], "inf", "from 0"),
         (["--gpus", ""], "--gpus ''", "virtual:4"),
+        (["--gpus", "nonsense"], "'nonsense'", "virtual:N"),
+        (["--gpus", "virtual:-1"], "'virtual:-1'", "from 1"),
         (["--gpu_busy_memory_mb", "-1"], "-1", "from 0"),
         (["--gpu_busy_memory_mb", "some"], "'some'", "Give one"),
         (["--policy", ""], "--policy ''", "module:Class"),

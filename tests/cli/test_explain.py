@@ -191,6 +191,26 @@ def test_what_waits_for_a_device(project: Project) -> None:
     assert not (project.out / "waiting.json").exists()
 
 
+def test_what_waits_for_the_host(project: Project) -> None:
+    """One that asks for nothing is told who has the host for itself, in `explain` and on the terminal."""
+    build = "def build(alone):\n    return [{'x': 0, 'resources': {'exclusive_host': alone}}]\n"
+    project.write("builder.py", build)
+    project.write("experiment.py", GATED)
+    measurer = project.start(builder="builder.build(True)")
+    wait_until((project.root / "started 0").exists)
+    other = project.root / "other"
+    waiting = project.start(builder="builder.build(False)", dst=other)
+    told = wait_until(
+        lambda: (found := project.configmill("explain", str(other), "0").out) and "for the host" in found and found
+    )
+    assert f"pid {measurer.pid}" in told
+    (project.root / "gate").touch()
+    for manager in (measurer, waiting):
+        output, _ = manager.communicate(timeout=30)
+        assert manager.returncode == 0, output
+    assert f"result_0 waits: the host is leased by the manager with pid {measurer.pid}" in output
+
+
 def test_what_the_manager_says_of_its_queue(busy: tuple[Project, subprocess.Popen[str]]) -> None:
     """What a waiting one asks for, waits for, stands behind, and when it may start; a dead manager's view is void."""
     project, manager = busy

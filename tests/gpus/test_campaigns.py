@@ -189,6 +189,31 @@ def test_max_failures_stops_what_fails_alike(gpu_project: Project) -> None:
     assert "--max_failures" in done.err
 
 
+def test_a_broken_device_does_not_eat_the_queue(gpu_project: Project) -> None:
+    """What fails at once on one device waits, while the others are busy for longer than the whole queue would last."""
+    gpu_project.write(
+        "experiment.py",
+        """
+        import os, time
+
+        def run(config):
+            if config.meta.gpus == ("virtual:1",):
+                open(os.path.join(config.notes, f"broken-{config.x}"), "w").close()
+                raise RuntimeError("broken device")
+            while sum(name.startswith("broken") for name in os.listdir(config.notes)) < 3:
+                time.sleep(0.005)
+            time.sleep(1.0)  # a broken device would fail all that is left in that time
+            return {}
+        """,
+    )
+    done = gpu_project.run(
+        "--gpus", "virtual:3", "--num_threads", "3", "--json", builder=build(gpu_project, n=20, num_gpus=1)
+    )
+    assert done.code == 1, done
+    assert (done.summary["failed"], done.summary["succeeded"]) == (3, 17)
+    assert "virtual:1 is used no more" in done.err
+
+
 def test_a_device_that_fails_everything_is_cut_out(gpu_project: Project) -> None:
     """Where all that runs on one device fails quickly and all on the other succeeds, the first is used no more."""
     gpu_project.write(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -264,6 +265,22 @@ def test_a_symlink_is_not_followed(leases: LeaseDir, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="can't be used"):
         try_lease(leases, DEVICE)
     assert victim.read_text() == "precious"
+
+
+def test_a_relative_directory_is_refused() -> None:
+    """It would be another one in each folder that a manager is started in, and devices would be shared."""
+    with pytest.raises(UsageError, match="'my leases', which is no absolute path"):
+        LeaseDir(environ={"CONFIGMILL_LEASE_DIR": "my leases"})
+
+
+def test_a_directory_that_was_removed_while_in_use(leases: LeaseDir) -> None:
+    """It is made anew, and known to have been: what was leased in the old one is protected from nobody."""
+    held = take(leases)
+    assert not leases.was_replaced
+    shutil.rmtree(leases.path)
+    take(leases, replace(DEVICE, id="GPU-other")).release()
+    assert leases.was_replaced
+    held.release()
 
 
 def test_an_unusable_directory(tmp_path: Path) -> None:

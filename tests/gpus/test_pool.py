@@ -368,6 +368,15 @@ def test_a_device_that_is_cut_out(core: DevicePool) -> None:
     assert core.try_take(0.5) is None
 
 
+def test_a_device_that_is_held(core: DevicePool) -> None:
+    """Nobody gets a device while it is held; it still counts as one that may be had, and it is there again after."""
+    core.hold({"virtual:1": "something is odd"})
+    assert (core.most(), core.free_count()) == (4, 3) and core.reasons() == {"virtual:1": "something is odd"}
+    assert core.try_take(4) is None
+    core.hold({})
+    assert core.try_take(4) is not None
+
+
 def test_one_mig_device_a_process(leases: LeaseDir) -> None:
     """Requests for several devices get whole ones only: CUDA shows a process no more than one MIG device."""
     parts = [Device(f"MIG-{i}", i, "MIG", 1, "mig", "GPU-a") for i in range(3)]

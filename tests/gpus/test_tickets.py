@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
@@ -50,6 +51,24 @@ def test_a_dead_managers_ticket_counts_for_nothing(leases: LeaseDir) -> None:
         other.kill()
     assert tickets(leases) == []
     assert os.listdir(leases.path) == []
+
+
+def test_a_stopped_managers_ticket_is_passed_over(leases: LeaseDir) -> None:
+    """Who has typed Ctrl-Z takes nothing: others need not wait for that, and its place is kept until it goes on."""
+    pool = DevicePool(virtual_devices(1), leases)
+    with Actor("ticket", leases.path, "virtual:0") as other:
+        assert other.line()
+        assert pool.try_take(1) is None
+        os.kill(other.process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, other.process.pid, os.WSTOPPED)
+        grant = pool.try_take(1)
+        assert grant is not None
+        pool.give_back(grant)
+        os.kill(other.process.pid, signal.SIGCONT)
+        os.waitid(os.P_PID, other.process.pid, os.WCONTINUED)
+        assert pool.try_take(1) is None
+        other.go_on()
+    pool.close()
 
 
 def test_the_older_ticket_goes_first(leases: LeaseDir) -> None:

@@ -109,6 +109,17 @@ def test_a_second_ctrl_c_kills_at_once(victims: Project) -> None:
     assert manager.returncode == 130
 
 
+def test_ctrl_c_ends_what_somebody_has_stopped(victims: Project) -> None:
+    """A minder that was stopped (SIGSTOP) is woken to be told, so that the command ends."""
+    manager = victims.start("--grace", "0.1", builder=notes_builder(victims, 1000, n=1))
+    (_, minder), *_ = wait_until(lambda: starts(victims))
+    os.kill(minder, signal.SIGSTOP)
+    manager.send_signal(signal.SIGINT)
+    manager.communicate(timeout=20)
+    assert manager.returncode == 130
+    assert not victims.processes()
+
+
 def test_a_killed_minder_is_lost_and_runs_again(victims: Project) -> None:
     """A minder's SIGKILL takes its experiment and its daemon along, counts as lost, and uses up no retry."""
     manager = victims.start(builder=notes_builder(victims, 3, n=1))

@@ -26,6 +26,22 @@ class NeedsMore(Area):
     def __init__(self, what):
         self.what = what
 
+class Raises(Area):
+    def order(self, ticket):
+        raise RuntimeError("no idea")
+
+class Exits(Area):
+    def overtaking(self, ticket, waiting_area):
+        raise SystemExit(0)
+
+class SaysNothing(Area):
+    def order(self, ticket):
+        pass
+
+class RaisesLater(Area):
+    def order(self, ticket):
+        return -1.0 / (3 - ticket.seconds)
+
 shortest = ShortestFirst()
 """
 
@@ -55,6 +71,18 @@ def test_a_policy_of_ones_own() -> None:
 
 
 @pytest.mark.usefixtures("mine")
+def test_a_policy_that_fails_on_the_way() -> None:
+    """What it can't judge and all that comes then goes by area; it is said once, with the place in the user's code."""
+    said: list[str] = []
+    policy = make_policy("policies_of_mine:RaisesLater", say=said.append)
+    jobs = [Job(i, demand=Demand(1), expected_seconds=s) for i, s in enumerate([1.0, 3.0, 3.0, 9.0])]
+    queue = Queue(jobs, RetryPolicy(), policy, Capacity(4))
+    taken = [queue.take(0.0) for _ in range(4)]
+    assert [job.index for job in taken if isinstance(job, Job)] == [3, 1, 2, 0]
+    assert len(said) == 1 and "ZeroDivisionError" in said[0] and "policies_of_mine.py:" in said[0]
+
+
+@pytest.mark.usefixtures("mine")
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -64,6 +92,9 @@ def test_a_policy_of_ones_own() -> None:
         ("policies_of_mine:shortest", "no class"),
         ("policies_of_mine:Incomplete", "'order'"),
         ("policies_of_mine:NeedsMore", "no arguments"),
+        ("policies_of_mine:Raises", "RuntimeError('no idea') in order(), at "),
+        ("policies_of_mine:Exits", "SystemExit(0) in overtaking()"),
+        ("policies_of_mine:SaysNothing", "must return a number"),
         ("policies_of_mine:", "module:Class"),
         ("no_such_module_here:Area", "no_such_module_here"),
         ("broken_policies:Area", "ZeroDivisionError"),
