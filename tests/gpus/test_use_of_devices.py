@@ -152,7 +152,7 @@ def test_advice_after_a_run(sleeps: Project) -> None:
     assert re.match(r"--num_threads 4 would have taken about 1\.\d+ s in place of 7\.\d+ s: ", advice)
     assert f"advice: {advice}" in done.err
     done = sleeps.run("--gpus", "virtual:4", "--num_threads", "auto", "--json",
-                      builder="builder.build(n=8, seconds=1.8, num_gpus=1)")  # fmt: skip
+                      builder="builder.build(n=9, seconds=1.8, num_gpus=1)")  # fmt: skip
     assert done.summary["advice"] is None, done
     assert "4 at a time, as many as the devices allow (by the last 4 that succeeded)" in done.err
 
