@@ -9,9 +9,10 @@ Nothing here knows what the files mean; names and places are `configmill.protoco
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from _thread import get_ident
+
+from configmill.jsontext import dumps_indented, loads
 
 TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
 if TYPE_CHECKING:
@@ -58,10 +59,12 @@ def _write_all(descriptor: int, raw: bytes) -> None:
 
 def write_json(path: str, value: Any, *, durable: bool = False) -> None:
     """Write `value` as indented JSON, atomically. Raises TypeError for what JSON can't hold."""
-    text = json.dumps(value, indent=1, ensure_ascii=False)
+    text = dumps_indented(value)
     try:
         raw = text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # half a surrogate pair, which JSON can hold as an escape
+        import json
+
         raw = json.dumps(value, indent=1).encode("ascii")
     write_atomic(path, raw + b"\n", durable=durable)
 
@@ -70,7 +73,7 @@ def read_json(path: str) -> Any:
     """The parsed content of `path`, None where there is no such file. Raises ValueError for anything but JSON."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return json.load(file)
+            return loads(file.read())
     except (FileNotFoundError, NotADirectoryError):
         return None
 

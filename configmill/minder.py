@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import sys
 import time
 
@@ -27,6 +26,7 @@ from configmill.protocol import status
 from configmill.protocol.attempt import Attempt
 from configmill.protocol.orders import Orders
 from configmill.protocol.report import Report
+from configmill.signals import signal
 
 TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from __future__ import annotations
 import _io
 import atexit
 import os
-import signal
 import sys
 from _thread import get_ident
+
+from configmill.signals import signal
 
 TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
 if TYPE_CHECKING:
@@ -202,7 +203,9 @@ def reap(pid: int) -> None:
 def signal_name(signum: int) -> str:
     """`SIGKILL` for 9; `signal 37` for one without a name."""
     try:
-        return signal.Signals(signum).name
+        import signal as with_names
+
+        return with_names.Signals(signum).name
     except ValueError:
         return f"signal {signum}"
 

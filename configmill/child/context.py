@@ -10,7 +10,6 @@ the same code runs in a debugger or a notebook.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
@@ -18,6 +17,7 @@ from configmill.child import current
 from configmill.child.results import to_jsonable
 from configmill.errors import CheckpointError
 from configmill.files import append_line, write_atomic
+from configmill.jsontext import dumps
 
 TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def log_metrics(step: int | float | None = None, **values: Any) -> None:
     if attempt is None:
         _log("metrics (by hand, not saved): %s", line)
         return
-    append_line(attempt.dir.metrics, json.dumps({"time": round(time.time(), 3), **line}))
+    append_line(attempt.dir.metrics, dumps({"time": round(time.time(), 3), **line}))
 
 
 def save_checkpoint(state: Any) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
 
 from configmill.child import current
@@ -17,11 +16,13 @@ from configmill.child.stub import perform, print_error
 from configmill.child.user_logging import configure_on_import
 from configmill.processes import die_with_parent, exit_now
 from configmill.protocol import status
+from configmill.signals import signal
 
 TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from configmill.child.notebook.kernel_fork import KernelFork
     from configmill.protocol.attempt import Attempt
     from configmill.protocol.orders import Orders
     from configmill.protocol.report import Report
@@ -54,12 +55,18 @@ def prepare_process(target: str, search_path: Iterable[str], log_level: str) -> 
 
 def run_experiment(attempt: Attempt, orders: Orders, report_fd: int) -> None:
     """Run, report and exit; never returns."""
+    kernel_fork = None
+    if orders.notebook is not None and orders.notebook.forks_kernel:
+        from configmill.child.notebook.kernel_fork import fork_kernel
+
+        # Before this process has a thread, and what a kernel's own start would not have brought with it.
+        kernel_fork = fork_kernel()
     if current.inherited is None:
         prepare_process(attempt.target, orders.search_path, orders.log_level)
     else:
         current.inherited.generators.renew()
     errors = sys.stderr
-    report = _perform(attempt, orders)
+    report = _perform(attempt, orders, kernel_fork)
     with open(report_fd, "w", encoding="utf-8") as pipe:
         pipe.write(report.to_json())
     if report.error is not None:
@@ -70,12 +77,13 @@ def run_experiment(attempt: Attempt, orders: Orders, report_fd: int) -> None:
     exit_now(0 if report.status in status.SUCCESSES else 1)
 
 
-def _perform(attempt: Attempt, orders: Orders) -> Report:
+def _perform(attempt: Attempt, orders: Orders, kernel_fork: KernelFork | None) -> Report:
     if orders.notebook is None:
         return perform(attempt)
-    from configmill.child.notebook.runner import perform_notebook  # with papermill: half a second
+    from configmill.child.notebook.importing import import_runner
 
-    return perform_notebook(attempt, orders, orders.notebook)
+    perform_notebook = import_runner()  # with papermill: a quarter of a second
+    return perform_notebook(attempt, orders, orders.notebook, kernel_fork)
 
 
 def _line_by_line(descriptor: int) -> io.TextIOWrapper:

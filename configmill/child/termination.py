@@ -7,10 +7,9 @@ termination.close()       # from here on it comes too late
 
 from __future__ import annotations
 
-import signal
-
 from configmill.errors import Terminated
 from configmill.processes import handle_here, handle_no_more
+from configmill.signals import signal
 
 TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
 if TYPE_CHECKING:

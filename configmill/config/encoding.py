@@ -9,13 +9,13 @@ doesn't read or write files.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from configmill.config.readonly import PLAIN_TYPES, ReadOnlyDict, ReadOnlyList
 from configmill.config.references import main_script_is_file
 from configmill.config.unstable import cyclic_value, value_of
 from configmill.errors import UnstableDigestError, UsageError
+from configmill.jsontext import canonical
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ _INFINITY = float("inf")
 _HUGE = 10**4000  # Python refuses to write or read ints of more than 4300 decimal digits
 #: Types whose values are the same where they are of one type and equal (floats have nan and -0.0).
 _COMPARABLE = frozenset({*_JSON_TYPES, int})
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 #: Config's own, and from the registry what types were met: looking one up by name costs more than encoding its value.
 KNOWN_ENCODERS: dict[type, Encoder] = {}
 
@@ -91,7 +90,7 @@ def encode_pairs(pairs: list[tuple[Any, Any]], walk: Walk) -> dict[str, Any]:
 
 def canonical_json(encoded: Any) -> str:
     """Return the one JSON text of an encoding: sorted keys, no white space, ASCII."""
-    return _CANONICAL.encode(encoded)
+    return canonical(encoded)
 
 
 def _encode(value: Any, walk: Walk) -> Any:

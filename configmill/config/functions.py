@@ -10,10 +10,9 @@ the globals that it reads, count by name only. The digest holds within one minor
 
 from __future__ import annotations
 
-import json
-
 from configmill.config.hashing import sha256_hex
 from configmill.config.references import reference
+from configmill.jsontext import canonical
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -160,4 +159,4 @@ def _constant(value: Any) -> Any:
 
 
 def _json(parts: list[Any]) -> str:
-    return json.dumps(parts, separators=(",", ":"), sort_keys=True)
+    return canonical(parts)

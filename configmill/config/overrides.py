@@ -7,12 +7,12 @@ It changes configs after they were built; it can't add keys.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 
 from configmill.config.config import Config
 from configmill.config.encoding import decode, encode_items, require_carriable, same_value
 from configmill.errors import UsageError
+from configmill.jsontext import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,13 +74,15 @@ def overrides_to_json(overrides: Mapping[str, Any]) -> str:
     """Return overrides as JSON; raises UsageError, naming the key, for a value that JSON can't carry."""
     for key, value in overrides.items():
         require_carriable(value, key)
+    import json
+
     return json.dumps(encode_items(overrides), allow_nan=False)
 
 
 def overrides_from_json(text: str) -> dict[str, Any]:
     """Return the overrides that `overrides_to_json` wrote; raises UsageError for anything else."""
     try:
-        overrides = decode(json.loads(text))
+        overrides = decode(loads(text))
     except ValueError as error:
         raise UsageError(f"The overrides {text!r:.200} aren't JSON: {error}. Use overrides_to_json.") from error
     if type(overrides) is not dict:

@@ -56,17 +56,18 @@ def import_for_kernels() -> None:
 def import_for_runners(notebook: str, folders: Iterable[str]) -> None:
     """Import all that runs a notebook, and do what need be done only once, with the notebook at that path.
 
-    jupyter_client finds its plugins in every package's metadata; nbformat compiles the schema of a notebook's version.
+    jupyter_client finds its plugins in every package's metadata; nbformat reads the schema of a notebook's version.
     What the user has in `folders` is imported in place of a namesake that only runners need.
     """
     before = set(sys.modules)
     for name in _RUNNER_MODULES:
         importlib.import_module(name)
     from jupyter_client.provisioning.factory import KernelProvisionerFactory
-    from papermill.iorw import load_notebook_node
+
+    from configmill.child.notebook.source import prepare_validator
 
     KernelProvisionerFactory.instance()
-    load_notebook_node(notebook)
+    prepare_validator(notebook)
     namesakes.set_aside(set(sys.modules) - before, folders)
 
 
@@ -77,10 +78,10 @@ def leading_imports(notebook: str, project_dir: str, folder: str) -> list[Leadin
     kernel. So do the modules of the project and of `folder`, where the notebook lies, and all that comes after the
     first of them: their imports may do anything.
     """
-    from papermill.iorw import load_notebook_node
+    from configmill.child.notebook.source import load_source
 
     found: list[LeadingImport] = []
-    for cell in cells_to_run(load_notebook_node(notebook)):
+    for cell in cells_to_run(load_source(notebook)):
         imports, is_over = _imports_of("".join(cell["source"]))
         for each in imports:
             root = each.module.partition(".")[0]

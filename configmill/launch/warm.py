@@ -208,7 +208,7 @@ class ForkServer:
             return f"the fork server ended while it was importing ({self._how_it_ended()})"
         try:
             return Ready.from_bytes(message).unsafe
-        except ValueError:  # user code may change anything in its process, json too
+        except ValueError:  # user code may change anything in its process
             return f"the fork server's answer can't be read ({message[:40]!r})"
 
     def fork(self, attempt: Attempt, orders: Orders) -> WarmMinder:

@@ -9,8 +9,7 @@ and the dst_dir's lock. There is no other answer: what is forked speaks for itse
 
 from __future__ import annotations
 
-import json
-
+from configmill.jsontext import dumps, loads
 from configmill.protocol.attempt import Attempt
 from configmill.protocol.orders import Orders
 
@@ -62,12 +61,12 @@ class ServerOrders:
 
     def to_json(self) -> str:
         """As text that `from_json` reads."""
-        return json.dumps(vars(self))
+        return dumps(vars(self))
 
     @classmethod
     def from_json(cls, text: str) -> ServerOrders:
         """The orders that `to_json` wrote."""
-        return cls(**json.loads(text))
+        return cls(**loads(text))
 
 
 class Ready:
@@ -78,12 +77,12 @@ class Ready:
 
     def to_bytes(self) -> bytes:
         """As a message that `from_bytes` reads."""
-        return json.dumps(vars(self)).encode()
+        return dumps(vars(self)).encode()
 
     @classmethod
     def from_bytes(cls, message: bytes) -> Ready:
         """The answer that `to_bytes` wrote."""
-        return cls(**json.loads(message))
+        return cls(**loads(message))
 
 
 class ForkRequest:
@@ -95,12 +94,12 @@ class ForkRequest:
 
     def to_bytes(self) -> bytes:
         """As a message that `from_bytes` reads."""
-        return json.dumps({"attempt": self.attempt.to_env(), "orders": self.orders.to_json()}).encode()
+        return dumps({"attempt": self.attempt.to_env(), "orders": self.orders.to_json()}).encode()
 
     @classmethod
     def from_bytes(cls, message: bytes) -> ForkRequest:
         """The request that `to_bytes` wrote."""
-        given = json.loads(message)
+        given = loads(message)
         attempt = Attempt.from_env(given["attempt"])
         assert attempt is not None
         return cls(attempt, Orders.from_json(given["orders"]))

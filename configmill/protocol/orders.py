@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from configmill.jsontext import dumps, loads
 
 TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class NotebookOrders:
         self.allow_errors = allow_errors
         #: Seconds for each cell.
         self.cell_timeout = cell_timeout
-        #: Whether the kernel is a fork of the runner, where the runner is one of the fork server.
+        #: Whether the kernel may be a fork of the runner: it is one of this Python's own.
         self.forks_kernel = forks_kernel
         #: A short folder for the kernel's sockets; the minder makes and removes it.
         self.socket_dir = socket_dir
@@ -85,12 +85,12 @@ class Orders:
 
     def to_json(self) -> str:
         """As text that `from_json` reads."""
-        return json.dumps(vars(self), default=vars)
+        return dumps(vars(self), vars)
 
     @classmethod
     def from_json(cls, text: str) -> Orders:
         """The orders that `to_json` wrote."""
-        given = json.loads(text)
+        given = loads(text)
         if given["notebook"]:
             given["notebook"] = NotebookOrders(**given["notebook"])
         return cls(**given)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from configmill.jsontext import dumps, loads
 
 TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ class Report:
 
     def to_json(self) -> str:
         """As text that `from_json` reads, without the exception."""
-        return json.dumps({name: value for name, value in vars(self).items() if name != "error"})
+        return dumps({name: value for name, value in vars(self).items() if name != "error"})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Report:
         """The report that `to_json` wrote."""
-        return cls(**json.loads(text))
+        return cls(**loads(text))

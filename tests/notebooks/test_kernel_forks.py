@@ -101,6 +101,21 @@ def test_fork_that_dies(project: Project, harm: dict[str, str], how: str) -> Non
     assert said[-4:] == [f"the forked kernel ended before it was ready ({how}); another one starts cold", *IS_REPLACED]
 
 
+def test_no_fork_where_a_kernel_can_not_be_imported(project: Project) -> None:
+    """The runner goes on without one: the kernel that it starts then says what is wrong."""
+    project.write(
+        "start.py",
+        """
+        import gc, sys
+        sys.modules["ipykernel"] = None
+        from configmill.child.notebook.kernel_fork import fork_kernel
+        print(fork_kernel(), gc.isenabled())
+        """,
+    )
+    done = project.call([sys.executable, "start.py"])
+    assert (done.code, done.out) == (0, "None True\n"), done
+
+
 def test_attempt_goes_on_with_a_cold_kernel(user: Project) -> None:
     """The notebook succeeds in the same attempt, and the log says what happened."""
     user.write(

@@ -291,7 +291,12 @@ def test_kernel_that_does_not_start(user: Project) -> None:
     """The failure quotes what the kernel said last; a forked kernel has long imported what stands in the way."""
     user.write("books/types.py", "raise SystemError('a module in the way')")
     write_notebook(user, "1", name="books/nb.ipynb")
-    failure = user.run_notebook("--json", "--start_method", "cold", notebook="books/nb.ipynb").summary["failures"][0]
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": argv, "display_name": "Mine", "language": "python", "env": {"OF_THE_KERNEL": "set"}}
+    user.write("jupyter/kernels/mine/kernel.json", json.dumps(spec))
+    command = user.notebook_command("--json", "--kernel_name", "mine", notebook="books/nb.ipynb")
+    done = user.call(command, env=user.environment(JUPYTER_PATH=str(user.root / "jupyter")))
+    failure = done.summary["failures"][0]
     assert failure["failure_class"] == "kernel_died"
     assert "a module in the way" in failure["error"]
 

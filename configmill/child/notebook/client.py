@@ -26,6 +26,7 @@ from configmill.child.notebook.ending import GentleTermination
 from configmill.child.notebook.keeper import Keeper
 from configmill.child.notebook.kernel_fork import KernelFork
 from configmill.child.notebook.session import Session, kernel_environment
+from configmill.child.notebook.source import validate_by_parts
 from configmill.processes import signal_name
 from configmill.protocol import status
 
@@ -76,8 +77,10 @@ class Client(Session):
     def execute(self, *, cwd: str, orders: dict[str, Any]) -> None:
         """Start the kernel, run every cell, end the kernel."""
         self.reset_execution_trackers()
+        environment = kernel_environment()
+        validate_by_parts()
         try:
-            with self.setup_kernel(cwd=cwd, env=kernel_environment()):
+            with self.setup_kernel(cwd=cwd, env=environment):
                 try:
                     self.enter_kernel(orders)
                     self.papermill_execute_cells()

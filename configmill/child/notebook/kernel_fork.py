@@ -1,6 +1,6 @@
-"""A fork of the runner that becomes its notebook's kernel, with everything that a kernel imports already imported.
+"""A fork of the runner that becomes its notebook's kernel, with what a kernel imports already imported.
 
-    fork = KernelFork()                                  # first thing in the runner, which has no thread yet
+    fork = fork_kernel()                                 # first thing in the runner, which has no thread yet
     fork.start(arguments, env=..., cwd=..., seconds=20)  # as a command line would; None once its sockets are bound
     fork.process                                         # as subprocess knows one
     fork.dismiss()                                       # it is not needed: another program is the kernel
@@ -10,6 +10,7 @@ It is the runner's child, as jupyter_client's kernels are: its exit code is know
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ import select
 import signal
 import socket
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from subprocess import TimeoutExpired
 from typing import Any, NoReturn
@@ -28,6 +30,29 @@ _READY = b"\n"
 _PROGRAM = "ipykernel_launcher"
 #: For the end of a fork that has closed its socket.
 _END_SECONDS = 1.0
+#: What a kernel imports as well as its runner: jupyter_client with zmq, and IPython, whose folder that one asks for.
+_SHARED_MODULES = ("ipykernel", "IPython")
+#: What a kernel imports when it starts. The fork does so while its runner imports what that one needs.
+_KERNEL_MODULES = ("ipykernel.kernelapp", "ipykernel.debugger", "IPython.core.oinspect", "sqlite3")
+#: Has the debugger that ipykernel imports say nothing of frozen modules, as the option in a kernel's command line does.
+_SILENT_DEBUGGER = "PYDEVD_DISABLE_FILE_VALIDATION"
+
+
+def fork_kernel() -> KernelFork | None:
+    """A fork that is to be the kernel; None where what it needs can't be imported: one that starts cold will say why.
+
+    Where the runner itself has started cold, what both need is imported here, once for the two.
+    """
+    gc.disable()  # of what is imported next to nothing is garbage
+    try:
+        for name in _SHARED_MODULES:
+            import_module(name)
+        gc.freeze()  # a collection in the fork would copy what it touches
+        return KernelFork()
+    except Exception:  # a broken package may raise whatever it likes
+        return None
+    finally:
+        gc.enable()
 
 
 class ForkedProcess:
@@ -125,10 +150,12 @@ def _become_kernel(orders: socket.socket, runner: int) -> NoReturn:
     code = 1
     try:
         _leave_runner(orders, runner)
+        variables = _import_all()
         given = _read_all(orders)
         if not given:
             os._exit(0)
         _take_place_of_program(json.loads(given))
+        os.environ.update(variables)
         from ipykernel.kernelapp import IPKernelApp
 
         # It reads JPY_PARENT_PID when it is imported, which was before there was a parent.
@@ -159,6 +186,18 @@ def _leave_runner(orders: socket.socket, runner: int) -> None:
                 continue
     if current.inherited is not None:
         current.inherited.generators.renew()
+
+
+def _import_all() -> dict[str, str]:
+    """Import what a kernel needs (a fork of the fork server's has it all); the variables that this has set."""
+    before = dict(os.environ)
+    os.environ[_SILENT_DEBUGGER] = "1"
+    gc.disable()
+    for name in _KERNEL_MODULES:
+        import_module(name)
+    gc.freeze()
+    gc.enable()
+    return {name: value for name, value in os.environ.items() if name not in before and name != _SILENT_DEBUGGER}
 
 
 def _is_device(descriptor: str) -> bool:

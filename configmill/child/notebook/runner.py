@@ -1,6 +1,6 @@
 """One attempt at one notebook, from beginning to end, inside the experiment's process.
 
-    report = perform_notebook(attempt, orders)       # never raises: what went wrong is in the Report
+    report = perform_notebook(attempt, orders, how, kernel_fork)       # never raises: what went wrong is in the Report
 
 What is left of the notebook is in the experiment's directory; how the attempt ended is added to it by whoever minds it,
 who knows better (a time-out looks like any SIGTERM from here).
@@ -13,8 +13,6 @@ import os
 import sys
 from typing import Any
 
-from papermill.iorw import load_notebook_node
-
 from configmill.child import current
 from configmill.child.failures import describe, failure_class_of
 from configmill.child.notebook import namesakes
@@ -24,6 +22,7 @@ from configmill.child.notebook.ending import GentleTermination
 from configmill.child.notebook.keeper import Keeper
 from configmill.child.notebook.kernel import code_of_notebook
 from configmill.child.notebook.kernel_fork import KernelFork
+from configmill.child.notebook.source import load_source
 from configmill.child.stub import MANAGERS_KEY
 from configmill.config.encoding import leaves
 from configmill.errors import ConfigmillError
@@ -36,10 +35,8 @@ from configmill.protocol.orders import NotebookOrders, Orders
 from configmill.protocol.report import Report
 
 
-def perform_notebook(attempt: Attempt, orders: Orders, how: NotebookOrders) -> Report:
+def perform_notebook(attempt: Attempt, orders: Orders, how: NotebookOrders, kernel_fork: KernelFork | None) -> Report:
     """Run the notebook, save it and its result. Every exception becomes a Report."""
-    # Before this process has a thread, or a handler for a signal.
-    kernel_fork = KernelFork() if how.forks_kernel and current.inherited is not None else None
     _leave_project(orders)
     ending = GentleTermination(orders.grace)
     oom_kills_before = oom_kills()
@@ -85,7 +82,7 @@ def _leave_project(orders: Orders) -> None:
 def _make_client(
     attempt: Attempt, how: NotebookOrders, ending: GentleTermination, kernel_fork: KernelFork | None
 ) -> Client:
-    notebook = load_notebook_node(how.source)
+    notebook = load_source(how.source)
     keeper = Keeper(notebook, attempt, os.getpid())
     keeper.notebook_start()
     return Client(
