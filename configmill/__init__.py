@@ -14,28 +14,32 @@ if TYPE_CHECKING:
     from typing import Any
 
     from configmill.api import run
-    from configmill.child.context import load_checkpoint, log_metrics, save_checkpoint
+    from configmill.child.context import add_to_table, load_checkpoint, log_metrics, save_checkpoint
     from configmill.child.rebuild import get_config_from_env
     from configmill.config import Config, ConfigList, grid, replicas, zip_
     from configmill.errors import ConfigDriftError, ConfigmillError, Terminated, UsageError
     from configmill.gpus.detector import GPUDetector
     from configmill.gpus.pool import GPUResourcePool
+    from configmill.measure.energy.meter import EnergyMeter
     from configmill.protocol.summary import Summary
-    from configmill.store.results import load_results
+    from configmill.store.results import load_configs, load_results
 
 __all__ = [
     "Config",
     "ConfigDriftError",
     "ConfigList",
     "ConfigmillError",
+    "EnergyMeter",
     "GPUDetector",
     "GPUResourcePool",
     "Summary",
     "Terminated",
     "UsageError",
+    "add_to_table",
     "get_config_from_env",
     "grid",
     "load_checkpoint",
+    "load_configs",
     "load_results",
     "log_metrics",
     "replicas",
@@ -57,11 +61,14 @@ _HOMES = {
     "UsageError": "configmill.errors",
     "GPUDetector": "configmill.gpus.detector",
     "GPUResourcePool": "configmill.gpus.pool",
+    "EnergyMeter": "configmill.measure.energy.meter",
     "Summary": "configmill.protocol.summary",
     "get_config_from_env": "configmill.child.rebuild",
+    "add_to_table": "configmill.child.context",
     "log_metrics": "configmill.child.context",
     "save_checkpoint": "configmill.child.context",
     "load_checkpoint": "configmill.child.context",
+    "load_configs": "configmill.store.results",
     "load_results": "configmill.store.results",
     "run": "configmill.api",
 }

@@ -23,11 +23,13 @@ from configmill.manager.run import run as run_request
 from configmill.plan.notebooks import resolve_notebook
 from configmill.plan.targets import resolve_target, top_level_names
 from configmill.protocol.attempt import is_inside_experiment
+from configmill.protocol.energy import AUTO as AUTO_BACKEND
 from configmill.protocol.events import Event
 from configmill.protocol.layout import is_notebook
 from configmill.protocol.request import (
     ALL_GPUS,
     DEFAULT_POLICY,
+    EnergyRequest,
     NotebookRequest,
     RunRequest,
     Selection,
@@ -66,6 +68,11 @@ def run(
     gpu_busy_memory_mb: float | None = None,
     policy: str = DEFAULT_POLICY,
     max_failures: int | None = None,
+    measure_energy: bool = False,
+    energy_backend: str = AUTO_BACKEND,
+    carbon_g_per_kwh: float | None = None,
+    country: str | None = None,
+    pue: float | None = None,
     log_level: str = "INFO",
     publish_notebook: bool = False,
     hide_input: bool = False,
@@ -126,6 +133,9 @@ def run(
         gpu_busy_memory_mb=gpu_busy_memory_mb,
         policy=policy,
         max_failures=max_failures,
+        energy=EnergyRequest.of(
+            measure=measure_energy, backend=energy_backend, g_per_kwh=carbon_g_per_kwh, country=country, pue=pue
+        ),
         log_level=log_level,
         notebook=notebook,
         command=tuple(sys.argv),

@@ -18,10 +18,11 @@ import sys
 import time
 
 from configmill.child.experiment_process import become_experiment, run_experiment
+from configmill.child.failures import report_of_death
 from configmill.child.record import make_record, write_end, write_status
 from configmill.errors import Terminated
 from configmill.measure.memory import oom_kills, resident_bytes
-from configmill.processes import become_subreaper, end_all_children, kill, signal_name
+from configmill.processes import become_subreaper, end_all_children, kill
 from configmill.protocol import status
 from configmill.protocol.attempt import Attempt
 from configmill.protocol.orders import Orders
@@ -32,6 +33,9 @@ TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers h
 if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
+
+    from configmill.child.metering import Metering
+    from configmill.measure.energy.reading import EnergyReading
 
 #: With the manager dead nothing of an experiment may be left 5 s later, whatever `--grace` says.
 MAX_GRACE_AFTER_MANAGER = 3.0
@@ -81,6 +85,7 @@ class Minder:
         self._pid = 0
         self._end: _End | None = None
         self._stop: _Stop | None = None
+        self._meter: Metering | None = None
         self._baseline_rss_bytes = 0
         self._report_bytes = b""
         self._told_to_end = self._told_to_kill = False
@@ -96,14 +101,26 @@ class Minder:
         wakeup_fd = self._catch_signals()
         if self._orders.pulse_fd is not None:
             os.write(self._orders.pulse_fd, f"{os.getpid()}\n".encode())
+        self._start_meter()
         # The clock may be set while an experiment runs: limits go by another one.
         self._started, self._began = time.time(), time.monotonic()
         report_fd = self._fork()
         self._watch(report_fd, wakeup_fd)
+        reading = None if self._meter is None else self._meter.finish()
         stray_cpu, stray_rss = end_all_children()
-        self._ended = time.time()
+        self._ended = time.time() - (0.0 if self._meter is None else self._meter.finish_seconds)
         self._report_bytes += _drain(report_fd)
-        self._write_record(stray_cpu, stray_rss)
+        self._write_record(stray_cpu, stray_rss, reading)
+
+    def _start_meter(self) -> None:
+        """Begin to read the energy, where the command asks for that: the experiment starts once the window is open."""
+        if self._orders.energy is None:
+            return
+        from configmill.child.metering import start_metering
+
+        self._meter = start_metering(self._orders.energy, self._attempt.gpus, self._orders.lifeline_fd)
+        if self._meter is not None:
+            self._meter.wait_until_ready(lambda: self._told_to_end)
 
     def _catch_signals(self) -> int:
         """Have SIGTERM and SIGCHLD wake the poll: returns the descriptor to read."""
@@ -130,7 +147,8 @@ class Minder:
         read_fd, write_fd = os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
-            become_experiment(minder_pid, (read_fd, *self._wakeup, *self._orders.descriptors))
+            metering = [] if self._meter is None else self._meter.descriptors
+            become_experiment(minder_pid, (read_fd, *self._wakeup, *self._orders.descriptors, *metering))
             run_experiment(self._attempt, self._orders, write_fd)
         os.close(write_fd)
         os.set_blocking(read_fd, False)
@@ -202,15 +220,16 @@ class Minder:
         # an int, which ends after 24 days.
         return min(max(1.0, (min(deadlines) - time.monotonic()) * 1000), 3_600_000.0)
 
-    def _write_record(self, stray_cpu: float, stray_rss: int) -> None:
+    def _write_record(self, stray_cpu: float, stray_rss: int, reading: EnergyReading | None) -> None:
         assert self._end is not None
+        report = self._verdict()
         record = make_record(
             run=self._orders.run,
             number=self._attempt.number,
             index=self._attempt.index,
             started=self._started,
             ended=self._ended,
-            report=self._verdict(),
+            report=report,
             start_method=self._orders.start_method,
             queued_seconds=self._orders.queued_seconds,
             pid=self._pid,
@@ -219,10 +238,15 @@ class Minder:
             gpus=self._attempt.gpus,
             resources=self._orders.resources,
             derived_from=self._orders.derived_from,
-            peak_rss_bytes=max(self._end.peak_rss_bytes, stray_rss),
-            baseline_rss_bytes=self._baseline_rss_bytes,
+            peak_rss_bytes=max(self._end.peak_rss_bytes, stray_rss, report.peak_rss_bytes or 0),
+            baseline_rss_bytes=self._baseline_rss_bytes if report.peak_rss_bytes is None else 0,  # ranks share nothing
             cpu_seconds=self._end.cpu_seconds + stray_cpu,
+            energy=None if reading is None else reading.to_json(),
         )
+        if reading is not None and report.status in status.SUCCESSES:
+            from configmill.child.metering import add_to_result
+
+            add_to_result(self._dir.result, reading)
         if self._orders.notebook is not None:
             from configmill.child.notebook.executed import finish_saved
             from configmill.child.notebook.sockets import remove_socket_dir
@@ -256,14 +280,8 @@ class Minder:
 
     def _died(self) -> Report:
         assert self._end is not None
-        if self._end.signal is None:
-            message = f"its process ended with exit code {self._end.exit_code} before the experiment returned"
-            return Report(status.FAILED, failure_class=status.CODE_ERROR, message=message)
-        name = signal_name(self._end.signal)
-        if self._end.signal == signal.SIGKILL and oom_kills() > self._oom_kills_before:
-            message = "the kernel killed it (SIGKILL) for want of memory"
-            return Report(status.FAILED, failure_class=status.OOM_HOST, message=message)
-        return Report(status.FAILED, failure_class=status.KILLED, message=f"its process was ended by {name}")
+        code = self._end.exit_code if self._end.signal is None else -self._end.signal
+        return report_of_death(code, out_of_memory=oom_kills() > self._oom_kills_before)
 
 
 def _drain(descriptor: int) -> bytes:

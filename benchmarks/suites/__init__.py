@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from benchmarks.document import Section
 from benchmarks.settings import Settings
-from benchmarks.suites import devices, experiments, kernels, notebooks, resume, scale
+from benchmarks.suites import devices, experiments, kernels, llm, notebooks, resume, scale
 
 SUITES: dict[str, Callable[[Settings], Section]] = {
     "noop": experiments.measure_noop,
@@ -17,4 +17,5 @@ SUITES: dict[str, Callable[[Settings], Section]] = {
     "scale": scale.measure,
     "kernels": kernels.measure,
     "devices": devices.measure,
+    "llm": llm.measure,
 }

@@ -2,6 +2,8 @@
 
     experiment_process.py  the minder's fork that becomes the experiment
     notebook/      a notebook as an experiment
+    ranks/         an experiment that is several processes, started by accelerate launch
+    python.py      a Python of this library's in a process of its own
     stub.py        one attempt from beginning to end: build the config, call the function, save, report
     rebuild.py     the config, built again from the environment and checked against the manager's
     target.py      the experiment's function, found by its name

@@ -1,23 +1,26 @@
-"""What user code calls while it runs: metrics on the way, and checkpoints that survive it.
+"""What user code calls while it runs: metrics on the way, rows of tables, and checkpoints that survive it.
 
     configmill.log_metrics(step=3, loss=0.25)
+    configmill.add_to_table("text_results", {"model": "tiny", "tokens_per_second": 31.5})
     state = configmill.load_checkpoint() or {"step": 0}
     configmill.save_checkpoint(state)
 
-By hand (nobody started this process for an experiment) metrics go to the log alone and checkpoints nowhere, so that
-the same code runs in a debugger or a notebook.
+By hand (nobody started this process for an experiment) metrics and rows go to the log alone and checkpoints nowhere, so
+that the same code runs in a debugger or a notebook.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 
 from configmill.child import current
 from configmill.child.results import to_jsonable
-from configmill.errors import CheckpointError
-from configmill.files import append_line, write_atomic
+from configmill.errors import CheckpointError, ResultError
+from configmill.files import append_line, write_atomic, write_json
 from configmill.jsontext import dumps
+from configmill.protocol.layout import is_table_name
 
 TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
 if TYPE_CHECKING:
@@ -37,6 +40,28 @@ def log_metrics(step: int | float | None = None, **values: Any) -> None:
         _log("metrics (by hand, not saved): %s", line)
         return
     append_line(attempt.dir.metrics, dumps({"time": round(time.time(), 3), **line}))
+
+
+def add_to_table(table: str, row: Mapping[str, Any]) -> None:
+    """Give this experiment its row of the campaign's table `dst_dir/results/<table>.csv`; given again, it replaces it.
+
+    The manager makes the table of the rows of the experiments that succeeded. What is nested in `row` gets a column for
+    each leaf, under its dotted name. Raises ResultError for a value that JSON can't hold, and for a name of a table
+    that isn't made of letters, digits, `_`, `-` and `.` (the last not in front).
+    """
+    if not isinstance(table, str) or not is_table_name(table):
+        raise ResultError(
+            f"The table {table!r} can't be a file's name. Use letters, digits, '_', '-', and '.' but not in front."
+        )
+    if not isinstance(row, Mapping):
+        raise ResultError(f"The row {row!r} of the table {table!r} is no mapping. Give a dict of names to values.")
+    content = to_jsonable(row, f"row of {table}")
+    attempt = current.this_attempt()
+    if attempt is None:
+        _log(f"row of the table {table} (by hand, not saved): %s", content)
+        return
+    os.makedirs(attempt.dir.tables, exist_ok=True)
+    write_json(attempt.dir.table_row(table), content)
 
 
 def save_checkpoint(state: Any) -> None:

@@ -2,9 +2,10 @@
 
     manager ── lifeline pipe ──> watcher (subreaper, no user code) ── PDEATHSIG ──> asker ── anything below
 
-The asker imports the module without a device in sight, builds the configs, calls `estimate_gpu_requirements(config)`
-for those that it is told of, and writes the answers to a file. The watcher ends all that is left then, and everything
-when the manager closes the pipe or dies. It is started by `start_python("configmill.child.estimate", "3,4,5", ...)`.
+The asker imports the module without a device in sight, builds the configs, calls `estimate_gpu_requirements(config)`,
+or `estimate_gpu_requirements(config, devices)`, for those that it is told of, and writes the answers to a file. The
+watcher ends all that is left then, and everything when the manager closes the pipe or dies. It is started by
+`start_python("configmill.child.estimate", "3,4,5", ...)`.
 """
 
 from __future__ import annotations
@@ -80,16 +81,28 @@ def _estimate(orders: Mapping[str, Any], progress: dict[str, Any]) -> None:
     # As in a fork server: a script that starts a campaign when it is imported is told so, and doesn't.
     attempt.is_fork_server = True
     load_target(target)
-    estimator: Callable[[Config], Any] = getattr(sys.modules[module_of(target)], HOOK)
+    estimator: Callable[..., Any] = getattr(sys.modules[module_of(target)], HOOK)
+    wants_devices = _wants_devices(estimator)
     configs = _configs(orders)
     overrides = overrides_from_json(orders["overrides"])
     for position, index in enumerate(orders["indices"]):
         config = configs[index if orders["configs"] is None else position]
         apply_overrides(config, overrides, index=index)
         progress["index"] = index
-        estimated = estimator(config.freeze())
+        # Its own mappings each time: an estimator may change what it is given.
+        devices = [[dict(device) for device in orders["devices"][position]]] if wants_devices else []
+        estimated = estimator(config.freeze(), *devices)
         if estimated is not None:
             progress["estimates"][index] = _checked(estimated)
+
+
+def _wants_devices(estimator: Callable[..., Any]) -> bool:
+    """Whether the hook has a second parameter: one without a default, or called `devices`."""
+    import inspect
+
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = [each for each in inspect.signature(estimator).parameters.values() if each.kind in positional]
+    return len(parameters) > 1 and (parameters[1].default is inspect.Parameter.empty or parameters[1].name == "devices")
 
 
 def _configs(orders: Mapping[str, Any]) -> Sequence[Config]:

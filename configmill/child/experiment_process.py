@@ -41,16 +41,24 @@ def become_experiment(minder_pid: int, descriptors: Iterable[int]) -> None:
         os.close(descriptor)
 
 
-def prepare_process(target: str, search_path: Iterable[str], log_level: str) -> None:
-    """What user code finds in its process before its first import: streams, `sys.argv`, `sys.path`, logging."""
+def prepare_process(target: str, search_path: Iterable[str], log_level: str, prefix: str = "") -> None:
+    """What user code finds in its process before its first import: streams, `sys.argv`, `sys.path`, logging.
+
+    `prefix` is put in front of each line that is printed.
+    """
     import faulthandler  # a crash in native code leaves its Python traceback in the log
 
-    sys.stdout = sys.__stdout__ = _line_by_line(1)  # type: ignore[misc]
-    sys.stderr = sys.__stderr__ = _line_by_line(2)  # type: ignore[misc]
+    open_streams(prefix)
     faulthandler.enable(file=2)
     sys.argv = [target]
     sys.path += [entry for entry in search_path if entry not in sys.path]
     configure_on_import(log_level)
+
+
+def open_streams(prefix: str = "") -> None:
+    """Have `sys.stdout` and `sys.stderr` keep nothing back but an unfinished line; `prefix` is in front of each."""
+    sys.stdout = sys.__stdout__ = _line_by_line(1, prefix)  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = _line_by_line(2, prefix)  # type: ignore[misc]
 
 
 def run_experiment(attempt: Attempt, orders: Orders, report_fd: int) -> None:
@@ -78,6 +86,16 @@ def run_experiment(attempt: Attempt, orders: Orders, report_fd: int) -> None:
 
 
 def _perform(attempt: Attempt, orders: Orders, kernel_fork: KernelFork | None) -> Report:
+    if orders.launcher is not None:
+        from configmill.child.ranks.launched import perform_launched
+
+        return perform_launched(
+            attempt,
+            num_processes=orders.num_processes,
+            search_path=orders.search_path,
+            log_level=orders.log_level,
+            native_threads=orders.native_threads,
+        )
     if orders.notebook is None:
         return perform(attempt)
     from configmill.child.notebook.importing import import_runner
@@ -86,11 +104,15 @@ def _perform(attempt: Attempt, orders: Orders, kernel_fork: KernelFork | None) -
     return perform_notebook(attempt, orders, orders.notebook, kernel_fork)
 
 
-def _line_by_line(descriptor: int) -> io.TextIOWrapper:
+def _line_by_line(descriptor: int, prefix: str) -> io.TextIOWrapper:
     """A text stream that keeps nothing back but an unfinished line, in UTF-8 whatever the locale.
 
     What was printed before a SIGKILL is in the log; what was written to its `buffer`, at once.
     """
-    raw = io.FileIO(descriptor, "w", closefd=False)
+    raw: io.FileIO = io.FileIO(descriptor, "w", closefd=False)
+    if prefix:
+        from configmill.child.ranks.lines import PrefixedLines
+
+        raw = PrefixedLines(descriptor, prefix)
     # A TextIOWrapper over a raw stream is what `python -u` makes.
     return io.TextIOWrapper(raw, "utf-8", "backslashreplace", line_buffering=True)

@@ -6,9 +6,13 @@ start, and where they are not imported they can't have been raised.
 
 from __future__ import annotations
 
+import signal
+
 from configmill.config.frames import message_of
 from configmill.errors import ConfigDriftError
+from configmill.processes import signal_name
 from configmill.protocol import status
+from configmill.protocol.report import Report
 
 MAX_ERROR_LENGTH = 2000
 
@@ -53,6 +57,23 @@ def failure_class_of(error: BaseException) -> str:
     if isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in _GPU_MEMORY_PHRASES):
         return status.OOM_GPU
     return status.CODE_ERROR
+
+
+def report_of_death(code: int | None, *, out_of_memory: bool) -> Report:
+    """Of a process that ended before it could report: its exit code, or minus the signal, or None where nobody knows.
+
+    `out_of_memory`: meanwhile the kernel has killed something for want of memory.
+    """
+    if code is None:
+        return Report(status.FAILED, failure_class=status.KILLED, message="its process ended, nobody saw how")
+    if code >= 0:
+        message = f"its process ended with exit code {code} before the experiment returned"
+        return Report(status.FAILED, failure_class=status.CODE_ERROR, message=message)
+    if code == -signal.SIGKILL and out_of_memory:
+        message = "the kernel killed it (SIGKILL) for want of memory"
+        return Report(status.FAILED, failure_class=status.OOM_HOST, message=message)
+    message = f"its process was ended by {signal_name(-code)}"
+    return Report(status.FAILED, failure_class=status.KILLED, message=message)
 
 
 def describe(error: BaseException) -> str:

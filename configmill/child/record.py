@@ -42,6 +42,7 @@ def make_record(
     peak_rss_bytes: int | None = None,
     baseline_rss_bytes: int | None = None,
     cpu_seconds: float | None = None,
+    energy: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The record of an attempt that ended: times in seconds since the epoch, None for what nobody could know."""
     return {
@@ -69,6 +70,8 @@ def make_record(
         # What it shared with the fork server at its start: only what came on top of it is its own.
         "baseline_rss_bytes": baseline_rss_bytes,
         "cpu_seconds": None if cpu_seconds is None else round(cpu_seconds, 4),
+        # An EnergyReading; None where nobody asked for one.
+        "energy": energy,
         "code_hash": report.code_hash,
         "code": report.code,
         "resumed_from": report.resumed_from,

@@ -25,6 +25,7 @@ from configmill.protocol.report import Report
 
 TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, TextIO
 
     from configmill.config import Config
@@ -34,9 +35,17 @@ if TYPE_CHECKING:
 MANAGERS_KEY = "resources"
 
 
-def perform(attempt: Attempt) -> Report:
-    """Build the config, call the function, save what it returns. Every exception becomes a Report."""
-    termination = Termination()
+def save_result(attempt: Attempt, result: Any) -> None:
+    """Save what the function returned as the experiment's result. Raises ResultError."""
+    # Non-finite floats are kept the way Python's json writes and reads them.
+    write_json(attempt.dir.result, result_to_jsonable(result))
+
+
+def perform(
+    attempt: Attempt, termination: Termination | None = None, save: Callable[[Attempt, Any], None] = save_result
+) -> Report:
+    """Build the config, call the function, `save` what it returns. Every exception becomes a Report."""
+    termination = termination or Termination()
     process = os.getpid()
     current.attempt = attempt
     current.code = code = _project_code(attempt)
@@ -53,7 +62,7 @@ def perform(attempt: Attempt) -> Report:
         termination.close()
         if termination.asked:
             raise Terminated("it went on after it was told to end, and returned")
-        _save_result(attempt, result)
+        save(attempt, result)
         report = Report(status.SUCCEEDED, unread_keys=_unread_keys(config))
     except BaseException as error:  # SystemExit and KeyboardInterrupt included: none of them is a success
         _end_copy(process, error)
@@ -90,11 +99,6 @@ def _failure_report(error: BaseException) -> Report:
         return Report(status.INTERRUPTED, message=describe(error), where=where, error=error)
     message = f"the experiment called sys.exit({error.code!r})" if isinstance(error, SystemExit) else describe(error)
     return Report(status.FAILED, failure_class=failure_class_of(error), message=message, where=where, error=error)
-
-
-def _save_result(attempt: Attempt, result: Any) -> None:
-    # Non-finite floats are kept the way Python's json writes and reads them.
-    write_json(attempt.dir.result, result_to_jsonable(result))
 
 
 def _unread_keys(config: Config) -> list[str]:

@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 
 
 class Termination:
-    """Turns SIGTERM into an exception in user code, and remembers it where user code swallows it."""
+    """Turns SIGTERM into an exception in user code, and remembers it where user code swallows it.
 
-    def __init__(self) -> None:
+    `once`: a further one is ignored, since it would break off the teardown that the first one has brought about.
+    """
+
+    def __init__(self, *, once: bool = False) -> None:
         self.asked = False
+        self._once = once
 
     def listen(self) -> None:
         """Raise Terminated at a SIGTERM, in this process and in no fork of it."""
@@ -31,5 +35,7 @@ class Termination:
         handle_no_more(signal.SIGTERM, signal.SIG_IGN)
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
+        if self._once and self.asked:
+            return
         self.asked = True
         raise Terminated

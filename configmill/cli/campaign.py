@@ -13,6 +13,7 @@ from contextlib import redirect_stdout, suppress
 from typing import TextIO
 
 from configmill.cli.device_options import add_devices
+from configmill.cli.energy_options import add_energy
 from configmill.cli.options import EXIT_CODES, add_running, add_safety_and_output, add_selection, add_what
 from configmill.cli.parser import Parser
 from configmill.errors import UsageError
@@ -34,7 +35,7 @@ def run_campaign(
 ) -> int:
     """Parse, run, report; returns the exit code."""
     parser = Parser(program, description, EXIT_CODES)
-    for add in (add_target, add_what, add_selection, add_running, add_devices, add_safety_and_output):
+    for add in (add_target, add_what, add_selection, add_running, add_devices, add_energy, add_safety_and_output):
         add(parser)
     given = parser.parse(arguments)
     if is_inside_experiment():

@@ -20,9 +20,9 @@ from configmill.gpus.lease_dir import LeaseDir
 from configmill.gpus.leases import lease_holder
 from configmill.gpus.leftovers import left_over
 from configmill.gpus.memory import DEFAULT_BUSY_MEMORY_MB, DeviceMemory
-from configmill.gpus.nvml import DeviceProcess, DeviceUse, Nvml, NvmlError
 from configmill.gpus.records import Holder, Record, read_record
 from configmill.gpus.tickets import PlacedTicket, tickets
+from configmill.measure.nvml import DeviceProcess, DeviceUse, Nvml, NvmlError
 from configmill.processes import descendants, start_time
 from configmill.protocol.layout import CampaignDir
 from configmill.protocol.timestamps import timestamp

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from configmill.cli.device_options import device_fields
+from configmill.cli.energy_options import energy_asked
 from configmill.cli.parser import Parser, number, whole_number
 from configmill.config.builder import parse_call
 from configmill.config.overrides import parse_overrides
@@ -190,6 +191,7 @@ def _request(
         start_method=given.start_method,
         preload=tuple(name.strip() for names in given.preload for name in names.split(",")),
         **device_fields(given),
+        energy=energy_asked(given),
         log_level=_level(given.log_level),
         command=tuple(sys.argv),
     )

@@ -14,7 +14,13 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from typing import NoReturn
 
+from configmill.child.experiment_process import open_streams, prepare_process
+from configmill.child.ranks.by_hand import LaunchPlace, launch_place
+from configmill.child.ranks.folder import RanksFolder
+from configmill.child.ranks.launched import perform_launched
+from configmill.child.ranks.rank import perform_rank, prefix_of, run_rank
 from configmill.child.record import make_record, write_end, write_status
 from configmill.child.stub import perform
 from configmill.child.user_logging import FORMAT
@@ -25,11 +31,13 @@ from configmill.errors import Terminated, UsageError
 from configmill.manager.beginning import begin
 from configmill.manager.run_record import RunRecord
 from configmill.plan.plan import Plan, make_plan
+from configmill.processes import become_subreaper, end_all_children
 from configmill.protocol import status
 from configmill.protocol.attempt import Attempt, is_inside_experiment
 from configmill.protocol.layout import CampaignDir
 from configmill.protocol.report import Report
 from configmill.protocol.request import FOREGROUND, RunRequest
+from configmill.protocol.resources import NUM_PROCESSES, ResourceRequest
 from configmill.protocol.summary import Failure, Summary
 from configmill.store.campaign import open_campaign
 from configmill.store.experiments import interrupt_unfinished
@@ -66,22 +74,27 @@ def command(arguments: Sequence[str], raised: list[BaseException]) -> int:
             "run_experiment_stub.py was called from inside an experiment. Call the experiment's function instead."
         )
     request = foreground_request(given)
-    plan = make_plan(request)
     directory = CampaignDir(request.dst_dir)
+    place = launch_place(directory, os.environ)
+    if place is not None and place.rank > 0:
+        _be_rank(place)
+    plan = make_plan(request)
+    if place is not None:
+        place.check_number(plan.config(plan.selected[0]).get(NUM_PROCESSES))
     with open_campaign(directory, request.target) as campaign, RunRecord(directory, request, plan.digests) as record:
         index = plan.selected[0]
         digest = plan.digests[index]
         interrupt_unfinished([directory.experiment(digest)], record.run, request.target)
         attempt = begin(request, plan, campaign, index)
         began = time.monotonic()
-        report = _perform(attempt, record.run, request.log_level)
+        report = _perform(attempt, record.run, request.log_level, plan.resources[index], place)
         record.derive_tables(plan)
         summary = _summarise(record.run, request, plan, attempt.number, report, time.monotonic() - began)
         record.close(summary)
-    if report.error is not None:
+    if report.status not in status.SUCCESSES:
         print(f"{report.status}: {report.message}", file=sys.stderr)
-        if not isinstance(report.error, SystemExit):  # raised again, it would end this process as it likes
-            raised.append(report.error)
+    if report.error is not None and not isinstance(report.error, SystemExit):
+        raised.append(report.error)  # a SystemExit, raised again, would end this process as it likes
     print(f"{report.status}: {directory.experiment(digest).path}", file=sys.stderr)
     return summary.exit_code
 
@@ -115,16 +128,25 @@ def _summarise(run: str, request: RunRequest, plan: Plan, number: int, report: R
     )
 
 
-def _perform(attempt: Attempt, run: str, log_level: str) -> Report:
-    """Run the experiment here, and leave the record that a minder would."""
+def _perform(attempt: Attempt, run: str, log_level: str, asked: ResourceRequest, place: LaunchPlace | None) -> Report:
+    """Run the experiment here, or in ranks below, and leave the record that a minder would."""
     os.environ.update(attempt.to_env())
+    if place is not None:
+        open_streams(prefix_of(place.rank))
     _log_to_terminal_and(attempt.dir.log(attempt.number), log_level)
     write_status(attempt.dir, status.RUNNING, attempt.number, attempt.index, os.getpid())
     started = time.time()
-    report = perform(attempt)
+    num_processes = asked.processes_on(asked.num_gpus.least) or 1
+    if place is not None:
+        report = _perform_beside_others(attempt, place, log_level)
+    elif num_processes > 1:
+        report = _perform_launched(attempt, num_processes, log_level)
+    else:
+        report = perform(attempt)
     if report.status == status.INTERRUPTED:
         report.failure_class = status.CANCELLED
-    usage = resource.getrusage(resource.RUSAGE_SELF)
+    own, below = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    launched = num_processes > 1 or place is not None
     record = make_record(
         run=run,
         number=attempt.number,
@@ -134,16 +156,53 @@ def _perform(attempt: Attempt, run: str, log_level: str) -> Report:
         report=report,
         start_method=FOREGROUND,
         pid=os.getpid(),
-        peak_rss_bytes=usage.ru_maxrss * 1024,
-        cpu_seconds=usage.ru_utime + usage.ru_stime,
+        resources=asked.started_with(0).to_json() if launched else None,
+        peak_rss_bytes=max(own.ru_maxrss * 1024, report.peak_rss_bytes or 0),
+        cpu_seconds=own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime,
     )
     write_end(attempt.dir, record)
     return report
 
 
+def _perform_launched(attempt: Attempt, num_processes: int, log_level: str) -> Report:
+    """Start the ranks as the manager has them started; they print to the terminal."""
+    become_subreaper()
+    report = perform_launched(
+        attempt, num_processes=num_processes, search_path=[entry for entry in sys.path if entry], log_level=log_level
+    )
+    end_all_children()
+    become_subreaper(False)
+    return report
+
+
+def _perform_beside_others(attempt: Attempt, place: LaunchPlace, log_level: str) -> Report:
+    """Be rank 0 of a launch that a user typed."""
+    folder = RanksFolder(attempt.dir.ranks(attempt.number))
+    folder.create()
+    place.tell(attempt, log_level)
+    try:
+        own = perform_rank(attempt, folder, place.rank)
+        report = place.judge(attempt)
+    finally:
+        place.close()
+    report.error = own.error
+    return report
+
+
+def _be_rank(place: LaunchPlace) -> NoReturn:
+    """Be one of the other ranks: rank 0 has the lock, and writes the record."""
+    attempt, log_level = place.wait_for_attempt()
+    os.environ.update(attempt.to_env())
+    prepare_process(attempt.target, (), log_level, prefix_of(place.rank))
+    run_rank(attempt, RanksFolder(attempt.dir.ranks(attempt.number)), place.rank, place.num_processes)
+
+
 def _log_to_terminal_and(path: str, level: str) -> None:
     """Configure logging as an experiment sees it, and keep it in the attempt's log; the terminal has the rest."""
     with open(path, "w", encoding="utf-8") as file:
-        file.write("Run in the foreground: what it printed went to the terminal; here is what it logged.\n")
+        file.write(
+            "Run in the foreground: what it printed went to the terminal; here is what it logged (of several ranks, "
+            "what rank 0 did, and that only where accelerate launch was typed).\n"
+        )
     in_file = logging.FileHandler(path, encoding="utf-8")
     logging.basicConfig(level=level, format=FORMAT, handlers=[logging.StreamHandler(), in_file])

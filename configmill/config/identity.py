@@ -27,6 +27,7 @@ NOT_IDENTIFYING = frozenset(
         "memory_gb",
         "num_cpus",
         "exclusive_host",
+        "gpu_list",
         "launcher",
         "on_oom",
     }

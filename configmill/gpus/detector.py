@@ -17,7 +17,7 @@ from typing import Any
 
 from configmill.errors import UsageError
 from configmill.gpus.devices import Device, describe, select, visible_devices
-from configmill.gpus.nvml import DeviceUse, Nvml, NvmlError
+from configmill.measure.nvml import DeviceUse, Nvml, NvmlError
 from configmill.processes import start_time
 
 

@@ -31,6 +31,8 @@ from configmill.gpus.tickets import Ticket, Wish, blocking_tickets, place_ticket
 POLL_SECONDS = 0.25
 #: How refusals begin that no experiment's end will lift; a ticket asks for other devices while there are some.
 _HOPELESS = ("quarantined", "lost", "in use")
+#: Ten tenths are one: shares are sums of floats.
+_ROUNDING = 1e-9
 #: For a minder of ours that has just ended: its descriptors are closed one after another.
 _PATIENCE_SECONDS = 0.02
 
@@ -76,14 +78,29 @@ class DevicePool:
             whole = sum(state.device.kind != "mig" for state in usable)
             return max(whole, min(1, len(usable)))
 
-    def check(self, demand: float) -> None:
-        """Raise UsageError unless `demand` (a whole number, or a share of one device) could ever be met."""
+    def usable(self) -> frozenset[str]:
+        """The ids of those that may be handed out again at some time."""
+        with self._changed:
+            return frozenset(id for id, state in self._states.items() if state.usable)
+
+    def can_take(self, demand: float, among: frozenset[str]) -> bool:
+        """Whether `demand` devices of those, or such a share of one, could be had now, as far as is known."""
+        free = [share for id, share in self.free().items() if id in among]
+        whole = sum(share == 1.0 for share in free)
+        return any(share + _ROUNDING >= demand for share in free) if demand < 1 else whole >= demand
+
+    def check(self, demand: float, among: frozenset[str] | None = None) -> None:
+        """Raise UsageError unless `demand` (a whole number, or a share of one device) could ever be met.
+
+        `among` are the ids of the only devices that will do; None: any.
+        """
         whole = isinstance(demand, (int, float)) and math.isfinite(demand) and (demand <= 1 or demand == int(demand))
         if not whole or demand < 0:
             raise UsageError(f"{demand!r} is no number of devices. Ask for a whole number, or for a share of one.")
-        if math.ceil(demand) > self.most():
+        most = self.most() if among is None else min(self.most(), len(among & self.usable()))
+        if math.ceil(demand) > most:
             raise UsageError(
-                f"{demand:g} devices are asked for, and there are {self.most()}. Ask for fewer, or give more (--gpus)."
+                f"{demand:g} devices are asked for, and there are {most}. Ask for fewer, or give more (--gpus)."
             )
 
     def free(self) -> dict[str, float]:
@@ -95,9 +112,9 @@ class DevicePool:
             now = self._clock()
             return {id: share for id, state in self._states.items() if (share := state.free_share(now)) > 0}
 
-    def free_count(self) -> int:
-        """How many whole devices a take could get now, as far as is known."""
-        return sum(share == 1.0 for share in self.free().values())
+    def free_count(self, among: frozenset[str] | None = None) -> int:
+        """How many whole devices (of those in `among`) a take could get now, as far as is known."""
+        return sum(share == 1.0 and (among is None or id in among) for id, share in self.free().items())
 
     def reasons(self) -> dict[str, str]:
         """By id, why a device isn't free; those that are free are left out."""
@@ -123,20 +140,26 @@ class DevicePool:
 
     # -- Taking and giving back ----------------------------------------------------------------------------------------
 
-    def try_take(self, demand: float, ticket: Ticket | None = None) -> Grant | None:
+    def try_take(
+        self, demand: float, ticket: Ticket | None = None, among: frozenset[str] | None = None
+    ) -> Grant | None:
         """Take `demand` devices at once, or a share of one; None where they can't all be had now.
+
+        `among` are the ids of the only devices that will do; None: any.
 
         What a ticket waits for is left alone, unless the take is for `ticket` and that is the older one. Raises
         UsageError for what could never be had, and where the directory of the leases can't be used.
         """
         with self._changed:
-            self.check(demand)
+            self.check(demand, among)
             reserved = self._reserved(ticket)
-            grant = self._share(demand, reserved) if demand < 1 else self._lease(int(demand), 1.0, reserved)
+            among = frozenset(self._states) if among is None else among
+            share = demand < 1
+            grant = self._share(demand, reserved, among) if share else self._lease(int(demand), 1.0, reserved, among)
             if grant is None and not self._closed:
-                self._poll_if_it_helps(demand)
+                self._poll_if_it_helps(demand, among)
                 if ticket is not None and ticket.wish.devices:
-                    wanted = self._wanted(demand, ticket.wish.devices)
+                    wanted = self._wanted(demand, ticket.wish.devices, among)
                     ticket.change(Wish(wanted, ticket.wish.exclusive_host))
             return grant
 
@@ -192,13 +215,14 @@ class DevicePool:
 
     # -- Tickets -------------------------------------------------------------------------------------------------------
 
-    def place_ticket(self, demand: float) -> Ticket:
+    def place_ticket(self, demand: float, among: frozenset[str] | None = None) -> Ticket:
         """Join the line of those that have waited too long; every later take for it is to be given the ticket."""
         with self._changed:
-            self.check(demand)
-            return place_ticket(self.leases, Wish(self._wanted(demand, frozenset())))
+            self.check(demand, among)
+            among = frozenset(self._states) if among is None else among
+            return place_ticket(self.leases, Wish(self._wanted(demand, frozenset(), among)))
 
-    def _wanted(self, demand: float, before: frozenset[str]) -> frozenset[str]:
+    def _wanted(self, demand: float, before: frozenset[str], among: frozenset[str]) -> frozenset[str]:
         """As many devices as are needed: those that were wanted before, then what is likely to be free first."""
 
         def rank(state: DeviceState) -> tuple[bool, bool, bool, float, str]:
@@ -206,7 +230,9 @@ class DevicePool:
             return hopeless, state.device.id not in before, state.used > 0, state.since, state.device.id
 
         usable = [
-            state for state in self._states.values() if state.usable and (demand <= 1 or state.device.kind != "mig")
+            state
+            for state in self._states.values()
+            if state.usable and state.device.id in among and (demand <= 1 or state.device.kind != "mig")
         ]
         return frozenset(state.device.id for state in sorted(usable, key=rank)[: math.ceil(demand)])
 
@@ -220,20 +246,23 @@ class DevicePool:
 
     # -- How ----------------------------------------------------------------------------------------------------------
 
-    def _share(self, share: float, reserved: dict[str, str]) -> Grant | None:
+    def _share(self, share: float, reserved: dict[str, str], among: frozenset[str]) -> Grant | None:
         if share == 0:
             return Grant((), 0.0, ())
         # Fullest first, so that whole devices stay free for who needs them.
-        shared = [state for state in self._states.values() if state.fits(share) and state.device.id not in reserved]
+        eligible = among - reserved.keys()
+        shared = [state for id, state in self._states.items() if id in eligible and state.fits(share)]
         for state in sorted(shared, key=lambda state: (-state.used, state.device.id)):
             assert state.holding is not None
             state.take(share, self._clock())
             return Grant((state.device,), share, (state.holding,))
-        return self._lease(1, share, reserved)
+        return self._lease(1, share, reserved, among)
 
-    def _lease(self, count: int, share: float, reserved: dict[str, str]) -> Grant | None:
+    def _lease(self, count: int, share: float, reserved: dict[str, str], among: frozenset[str]) -> Grant | None:
         now = self._clock()
-        candidates = [state for state in self._states.values() if state.ready and not state.used]
+        candidates = [
+            state for state in self._states.values() if state.ready and not state.used and state.device.id in among
+        ]
         if count > 1:
             candidates = [state for state in candidates if state.device.kind != "mig"]
         taken: list[tuple[DeviceState, Lease]] = []
@@ -281,9 +310,9 @@ class DevicePool:
         if self._on_change is not None:
             self._on_change()
 
-    def _poll_if_it_helps(self, demand: float) -> None:
+    def _poll_if_it_helps(self, demand: float, among: frozenset[str]) -> None:
         """Look again later, where there would be enough devices if only nobody else had them."""
-        unused = sum(state.ready and not state.used for state in self._states.values())
+        unused = sum(state.ready and not state.used for id, state in self._states.items() if id in among)
         if self._on_change is None or unused < math.ceil(demand):
             return
         self._must_poll = True

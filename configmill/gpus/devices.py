@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from configmill.errors import UsageError
-from configmill.gpus.nvml import Board, Nvml, NvmlError
+from configmill.measure.nvml import Board, Nvml, NvmlError
 
 CUDA_VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 _CUDA_DEVICE_ORDER = "CUDA_DEVICE_ORDER"

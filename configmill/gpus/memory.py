@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from configmill.gpus.devices import Device
-from configmill.gpus.nvml import DeviceUse, NvmlError
 from configmill.gpus.records import Record
+from configmill.measure.nvml import DeviceUse, NvmlError
 
 #: Below what a bare CUDA context takes (300 to 500 MiB), above what drivers leave on an idle device.
 DEFAULT_BUSY_MEMORY_MB = 256

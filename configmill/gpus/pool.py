@@ -30,8 +30,8 @@ from configmill.gpus.devices import Device, Selection, select
 from configmill.gpus.grants import Grant
 from configmill.gpus.lease_dir import LeaseDir
 from configmill.gpus.memory import DEFAULT_BUSY_MEMORY_MB, DeviceMemory
-from configmill.gpus.nvml import Nvml
 from configmill.gpus.tickets import TICKET_SECONDS, Ticket
+from configmill.measure.nvml import Nvml
 
 
 class _Waiter:

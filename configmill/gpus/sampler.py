@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 from configmill.files import append_line, write_json
 from configmill.gpus.devices import Device
-from configmill.gpus.nvml import DeviceSample, NvmlError
+from configmill.measure.nvml import DeviceSample, NvmlError
 
 SECONDS_BETWEEN = 1.0
 #: What the last sample of an attempt may cost the hand-over of its devices; it takes a few milliseconds.

@@ -7,7 +7,7 @@ import signal
 import subprocess
 from collections.abc import Mapping
 
-from configmill.launch.python import start_python
+from configmill.child.python import start_python
 from configmill.processes import signal_name
 from configmill.protocol.attempt import Attempt
 from configmill.protocol.orders import Orders

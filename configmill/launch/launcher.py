@@ -183,6 +183,7 @@ class Launcher:
         return Orders(
             **vars(limits),
             start_method=start_method,
+            native_threads=next((int(number) for number in self._thread_limits.values()), None),
             lock_fd=self._lock_fd,
             lifeline_fd=self._lifeline_read,
             search_path=[entry for entry in sys.path if entry],

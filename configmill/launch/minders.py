@@ -16,6 +16,7 @@ from typing import Any, Protocol, Self
 
 from configmill.processes import become_subreaper, children_of, kill, processes_with_environment, reap
 from configmill.protocol.attempt import DST_DIR, Attempt
+from configmill.protocol.energy import EnergyOrders
 from configmill.protocol.orders import NotebookOrders
 
 
@@ -36,6 +37,11 @@ class Limits:
     resources: dict[str, Any] = field(default_factory=dict)
     #: In which config's place it runs, for its record.
     derived_from: str | None = None
+    #: What starts it as several processes, and how many; None for a single process.
+    launcher: str | None = None
+    num_processes: int = 1
+    #: How its energy is to be measured; None where the command says nothing about it.
+    energy: EnergyOrders | None = None
 
 
 class Minder(Protocol):

@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from configmill.launch.python import start_python
+from configmill.child.python import start_python
 from configmill.processes import children_of, kill, signal_name
 from configmill.protocol.attempt import Attempt
 from configmill.protocol.fork_server import MAX_MESSAGE, RESERVED, ForkRequest, Ready, ServerOrders

@@ -19,6 +19,7 @@ from configmill.manager.derived import Ladders, Step
 from configmill.manager.devices import Allotment, Devices
 from configmill.manager.dispatcher import Dispatcher
 from configmill.manager.efficiency import UseOfDevices
+from configmill.manager.energy import energy_orders
 from configmill.manager.run_record import RunRecord
 from configmill.plan.plan import Plan
 from configmill.protocol import status
@@ -311,6 +312,9 @@ class CampaignRun:
             notebook=self._notebook,
             lease_fds=allotment.descriptors,
             derived_from=None if self._ladders.rung(job.index) is None else self._plan.digests[job.index],
+            launcher=asked.launcher,
+            num_processes=asked.processes_on(job.occupies.num_gpus) or 1,
+            energy=energy_orders(self._request, exclusive=allotment.has_host_alone, shared=allotment.shares_device),
             resources=asked.started_with(job.occupies.num_gpus).to_json() if asked is not NOTHING_ASKED else {},
         )
 

@@ -24,9 +24,9 @@ from configmill.gpus.host_lease import SharedHost, try_host
 from configmill.gpus.lease_dir import LeaseDir
 from configmill.gpus.leases import Lease, Refusal
 from configmill.gpus.memory import DEFAULT_BUSY_MEMORY_MB, DeviceMemory
-from configmill.gpus.nvml import Nvml
 from configmill.gpus.tickets import TICKET_SECONDS, Ticket, Wish, blocking_tickets, place_ticket
 from configmill.measure.host import available_memory_bytes, usable_cpus
+from configmill.measure.nvml import Nvml
 from configmill.protocol.request import RunRequest
 from configmill.protocol.resources import ResourceRequest
 from configmill.schedule.demand import Capacity, Demand
@@ -47,6 +47,16 @@ class Allotment:
     def gpus(self) -> tuple[str, ...]:
         """The ids of the devices."""
         return () if self.grant is None else tuple(self.grant.ids)
+
+    @property
+    def has_host_alone(self) -> bool:
+        """Whether nothing else of any manager runs on the host meanwhile."""
+        return isinstance(self.host, Lease)
+
+    @property
+    def shares_device(self) -> bool:
+        """Whether others may use its device at the same time."""
+        return self.grant is not None and self.grant.share < 1
 
     @property
     def descriptors(self) -> list[int]:
@@ -118,12 +128,27 @@ class Devices:
         """
         num_devices = 0 if self._pool is None else self._pool.most()
         self._memory = self._memory or max(available_memory_bytes() or math.inf, largest)
-        return Capacity(num_devices, self._memory, usable_cpus() or math.inf)
+        ids = None if self._pool is None else self._pool.usable()
+        return Capacity(num_devices, self._memory, usable_cpus() or math.inf, ids)
 
     def demand(self, asked: ResourceRequest) -> Demand:
         """What an experiment will occupy: of a range as many devices as are free now."""
-        num_gpus = 0.0 if self._pool is None else asked.num_gpus.fixed(self._pool.free_count())
-        return Demand(num_gpus, asked.memory_bytes or 0, asked.num_cpus or 0.0, asked.exclusive_host)
+        among = self._among(asked)
+        num_gpus = 0.0 if self._pool is None else asked.num_gpus.fixed(self._pool.free_count(among))
+        return Demand(num_gpus, asked.memory_bytes or 0, asked.num_cpus or 0.0, asked.exclusive_host, among)
+
+    def _among(self, asked: ResourceRequest) -> frozenset[str] | None:
+        """The devices that will do for it; None where all of them will."""
+        if self._pool is None or not asked.num_gpus.least:
+            return None
+        # A process can use no more than one MIG device.
+        devices = [device for device in self._pool.devices() if asked.num_gpus.most == 1 or device.kind != "mig"]
+        admitted = frozenset(device.id for device in devices if asked.admits(device))
+        return None if len(admitted) == len(devices) else admitted
+
+    def can_lease(self, demand: Demand) -> bool:
+        """Whether what `demand` doesn't refuse of the devices could be had now, as far as is known."""
+        return self._pool is None or demand.among is None or self._pool.can_take(demand.num_gpus, demand.among)
 
     def free_count(self) -> int | None:
         """How many whole devices can be had now; None where there are none to hand out."""
@@ -152,7 +177,9 @@ class Devices:
             self._num_allotted += 1
             return Allotment(None, host)
         # Fewer than were there may be left.
-        grant = self._pool.try_take(demand.num_gpus, self._ticket) if demand.devices <= self._pool.most() else None
+        among, left = demand.among, self._pool.most()
+        most = left if among is None else min(left, len(among & self._pool.usable()))
+        grant = self._pool.try_take(demand.num_gpus, self._ticket, among) if demand.devices <= most else None
         if grant is None:
             self.why = "; ".join(f"{id} is {reason}" for id, reason in self._pool.reasons().items())
             self._let_go_of(host)
@@ -181,7 +208,7 @@ class Devices:
         is_new = index not in self._waits_since
         since = self._waits_since.setdefault(index, now)
         if self._ticket is None and self._pool is not None and now - since >= TICKET_SECONDS and demand.num_gpus:
-            self._ticket = self._pool.place_ticket(demand.num_gpus)
+            self._ticket = self._pool.place_ticket(demand.num_gpus, demand.among)
             self._ticket_of = index
         return is_new
 

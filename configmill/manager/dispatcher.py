@@ -77,7 +77,7 @@ class Dispatcher:
         self._tell_of_lost_leases()
         while True:
             now = time.monotonic()
-            taken = self.queue.take(now, self._devices.free_count())
+            taken = self.queue.take(now, self._devices.free_count(), self._devices.can_lease)
             if isinstance(taken, Job):
                 free_before = self._devices.free_count()
                 allotment = self._devices.take(taken.occupies)

@@ -20,6 +20,7 @@ from configmill.launch.launcher import Launcher
 from configmill.manager.beginning import mark_of, server_orders
 from configmill.manager.campaign_run import CampaignRun
 from configmill.manager.devices import Devices
+from configmill.manager.energy import energy_notes, settle_energy
 from configmill.manager.run_record import RunRecord
 from configmill.manager.signals import SignalListener
 from configmill.manager.summarise import other_version_facts, summarise
@@ -57,6 +58,7 @@ def run(
     `owns_process`: this process is the manager and nothing else (see ColdLauncher).
     """
     began = time.monotonic()
+    request = settle_energy(request)
     devices = Devices(request)
     plan = make_plan(request, configs, find_devices=devices.find)
     request, plan = settle_width(request, plan, devices)
@@ -100,7 +102,9 @@ def _run_in(
     campaign_run = CampaignRun(request, record, plan, to_run, campaign, launcher, devices, on_event)
     with SignalListener(campaign_run.on_signal):
         launcher.begin(campaign.lock_fd, lambda text: campaign_run.emit(Note(text)))
-        if to_run and request.start_method != COLD:
+        # What ranks import a fork server can't have imported for them.
+        forkable = any(plan.resources[index].launcher is None for index in to_run)
+        if to_run and (request.start_method == WARM or (request.start_method != COLD and forkable)):
             _warm_up(launcher, request, plan, len(to_run))
             if request.start_method == WARM:
                 _require_warm(launcher, request, plan)
@@ -165,13 +169,20 @@ def _announce(
     )
     campaign_run.emit(planned)
     without = sum(decision.runs and not plan.resources[decision.index].num_gpus.least for decision in decisions)
-    notes = (*plan.warnings, *_cold_kernel(request, to_run), *_reruns(decisions), *devices.notes(without))
+    notes = (
+        *plan.warnings,
+        *_cold_kernel(request, to_run),
+        *_reruns(decisions),
+        *devices.notes(without),
+        *energy_notes(request, without),
+    )
     for note in notes:
         campaign_run.emit(Note(note))
 
 
 def dry_run(request: RunRequest, configs: ConfigList | None = None) -> tuple[Summary, list[Decision]]:
     """What `run` would do and why; touches nothing."""
+    request = settle_energy(request)
     plan = make_plan(request, configs, find_devices=Devices(request).find)
     directory = CampaignDir(request.dst_dir)
     decisions = decide(plan, directory, request, in_use=is_in_use(directory))

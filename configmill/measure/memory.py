@@ -15,6 +15,16 @@ def oom_kills() -> int:
     return int(rest.partition(b"\n")[0] or 0)
 
 
+def peak_resident_bytes() -> int:
+    """The most memory that this process has had resident since its last exec (VmHWM); 0 where that isn't told."""
+    try:
+        with open("/proc/self/status", "rb") as file:
+            value = file.read().partition(b"\nVmHWM:")[2]
+    except OSError:
+        return 0
+    return int(value.split(maxsplit=1)[0]) * 1024 if value else 0
+
+
 def resident_bytes() -> int:
     """How much memory this process has resident now, what it shares with others included; 0 where that isn't told.
 

@@ -16,16 +16,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
+from configmill.child.python import start_python
 from configmill.config import Config
 from configmill.config.encoding import encode_items
 from configmill.config.overrides import overrides_to_json
 from configmill.errors import UsageError
-from configmill.launch.python import start_python
 from configmill.plan.targets import defines
 from configmill.processes import close, close_in_forks, signal_name
 from configmill.protocol.layout import is_notebook
 from configmill.protocol.request import RunRequest
-from configmill.protocol.resources import HOOK
+from configmill.protocol.resources import HOOK, DeviceFacts
 
 #: Seconds for an import and all estimates: far above what they take, so that only what hangs is ended.
 MAX_SECONDS = 300.0
@@ -39,11 +39,15 @@ def has_estimator(target: str, project_dir: str) -> bool:
 
 
 def ask_estimator(
-    request: RunRequest, indices: Sequence[int], configs: Mapping[int, Config] | None = None
+    request: RunRequest,
+    indices: Sequence[int],
+    configs: Mapping[int, Config] | None = None,
+    devices: Mapping[int, Sequence[DeviceFacts]] | None = None,
 ) -> dict[int, dict[str, Any]]:
     """The estimates for the configs at `indices`, by index, those left out for which it returned nothing.
 
-    `configs` are theirs where they were given as objects, which no builder makes. Raises UsageError, with the last
+    `configs` are theirs where they were given as objects, which no builder makes; `devices` those that each of them may
+    be given, which a hook with a second parameter is told. Raises UsageError, with the last
     frame in user code, where the hook, or the import of its module, raises, dies or hangs.
     """
     orders = {
@@ -52,6 +56,7 @@ def ask_estimator(
         "config_builder": request.config_builder,
         "overrides": overrides_to_json(request.overrides),
         "indices": list(indices),
+        "devices": [[_facts(device) for device in (devices or {}).get(index, ())] for index in indices],
         "configs": None if configs is None else [encode_items(configs[index]) for index in indices],
         "project_dir": request.project_dir,
         "search_path": [entry for entry in sys.path if entry],
@@ -68,6 +73,11 @@ def ask_estimator(
         if not given:
             raise _died(request, code, output.read().decode("utf-8", "replace"))
     return _estimates(request, json.loads(given))
+
+
+def _facts(device: DeviceFacts) -> dict[str, Any]:
+    """What a hook is told of a device; `total_memory` in bytes, 0 where it is unknown."""
+    return {"id": device.id, "index": device.index, "name": device.name, "total_memory": device.total_memory}
 
 
 def _run(request: RunRequest, files: Sequence[int], output: BinaryIO) -> int:

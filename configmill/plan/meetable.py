@@ -16,8 +16,10 @@ from configmill.protocol.resources import (
     GIGABYTE,
     HOOK,
     NOTHING_ASKED,
+    NUM_PROCESSES,
     DeviceFacts,
     ResourceRequest,
+    is_named,
 )
 
 _MAX_NAMED = 8
@@ -39,9 +41,12 @@ def check_meetable(
     for index, request in requests.items():
         if request is NOTHING_ASKED:
             continue
+        _check_processes(request, index)
         if devices is not None and request.num_gpus.least:
-            _check_number(request, index, devices, why_no_devices)
-            _check_device_memory(request, index, devices)
+            named = [device for device in devices if request.names(device)]
+            _check_list(request, index, devices, why_no_devices)
+            _check_number(request, index, named, why_no_devices)
+            _check_device_memory(request, index, named)
         if memory_limit and request.memory_bytes is not None and request.memory_bytes > memory_limit:
             raise UsageError(
                 f"{_asks(request, 'memory_gb', index)} {_gb(request.memory_bytes)} of memory, and this host allows "
@@ -52,6 +57,31 @@ def check_meetable(
                 f"{_asks(request, 'num_cpus', index)} {request.num_cpus:g} cores, and this host allows {num_cpus:g}. "
                 "Ask for fewer, or run it where there are more."
             )
+
+
+def _check_processes(request: ResourceRequest, index: int) -> None:
+    """Two processes on one device is what no launcher can do (NCCL refuses it)."""
+    asked, devices = request.num_processes or 1, request.num_gpus.least
+    if request.launcher is not None and devices and asked > devices:
+        raise UsageError(
+            f"Config {index}: {NUM_PROCESSES} is {asked}, which is more than the devices that it is sure to have "
+            f"({request.num_gpus}). Ask for as many devices as processes, or for none to run it on the CPU."
+        )
+
+
+def _check_list(request: ResourceRequest, index: int, devices: Sequence[DeviceFacts], why_none: str) -> None:
+    """Every entry of `gpu_list` must name one device."""
+    for entry in request.gpu_list:
+        meant = [device for device in devices if is_named(entry, device)]
+        if len(meant) == 1:
+            continue
+        there = ", ".join(f"{device.index} ({device.id})" for device in (meant or devices)[:_MAX_NAMED])
+        how = "more than one device" if meant else "none of the devices that there are"
+        there = there or f"none{': ' if why_none else ''}{why_none}"
+        raise UsageError(
+            f"Config {index}: resources.gpu_list has {entry!r}, which names {how}: {there}. Name devices that this "
+            "command may use, each by its index or by enough of its UUID."
+        )
 
 
 def _check_number(request: ResourceRequest, index: int, devices: Sequence[DeviceFacts], why_none: str) -> None:

@@ -18,6 +18,7 @@ from configmill.config.overrides import apply_overrides
 from configmill.errors import UnstableDigestError, UsageError
 from configmill.measure.host import memory_limit_bytes, usable_cpus
 from configmill.plan.estimates import ask_estimator, has_estimator
+from configmill.plan.launchers import check_launchers
 from configmill.plan.meetable import check_meetable
 from configmill.plan.resources import from_mapping, with_command, with_estimate
 from configmill.plan.selection import select
@@ -77,8 +78,9 @@ def make_plan(
     if duplicates is not None:
         raise _duplicate(request, *duplicates)
     selected = select(request.selection, len(built))
+    check_launchers(request.target, {index: resources[index] for index in selected})
     if request.start_method != FOREGROUND:  # in the foreground nothing is handed out, and nothing waits
-        _estimate(request, resources, digests, selected, configs)
+        _estimate(request, resources, digests, selected, configs, find_devices)
         _check_meetable(request, resources, digests, selected, find_devices)
     return Plan(built, digests, resources, selected, request.overrides, warnings=())
 
@@ -89,6 +91,7 @@ def _estimate(
     digests: Sequence[str],
     selected: Sequence[int],
     given: ConfigList | None,
+    find_devices: FindDevices | None,
 ) -> None:
     """Put estimates into `resources` where nobody has said how many devices; `given` are configs given as objects."""
     if not request.hands_out_gpus or request.num_gpus is not None:
@@ -100,7 +103,9 @@ def _estimate(
     if not wanted:
         return
     configs = None if given is None else {index: given[index] for index in wanted}
-    for index, estimate in ask_estimator(request, wanted, configs).items():
+    there = () if find_devices is None else find_devices()[0]
+    devices = {index: [device for device in there if resources[index].names(device)] for index in wanted}
+    for index, estimate in ask_estimator(request, wanted, configs, devices).items():
         resources[index] = with_estimate(resources[index], estimate, index)
 
 

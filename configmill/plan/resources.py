@@ -9,7 +9,7 @@ comes between them. Whether a request can be met is `plan.meetable`'s to say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,12 +17,15 @@ from configmill.config import Config
 from configmill.config.nearest import nearest_name, nearest_sentence
 from configmill.errors import UsageError
 from configmill.protocol.resources import (
+    ACCELERATE,
     COMMAND,
     CONFIG,
     ESTIMATOR,
     GIGABYTE,
     HOOK,
+    LAUNCHERS,
     NOTHING_ASKED,
+    NUM_PROCESSES,
     GpuCount,
     Remedy,
     ResourceRequest,
@@ -39,7 +42,7 @@ _AMOUNTS = {
     "timeout": ("timeout", None, "seconds"),
     "expected_seconds": ("expected_seconds", None, "seconds"),
 }
-_KNOWN = ("num_gpus", *_AMOUNTS, "exclusive_host", "priority", "on_oom")
+_KNOWN = ("num_gpus", *_AMOUNTS, "exclusive_host", "priority", "on_oom", "launcher", "gpu_list")
 #: What an estimator may return.
 ESTIMATED = ("num_gpus", "gpu_memory_gb", "memory_gb", "expected_seconds")
 
@@ -65,6 +68,8 @@ def from_mapping(asked: Any, index: int, config: Config | None = None) -> Resour
     fields = _fields(given, lambda key: f"Config {index}: resources.{key}")
     if "on_oom" in given:
         fields["on_oom"] = _remedies(given["on_oom"], config, f"Config {index}: resources.on_oom")
+    if "launcher" in given and config is not None:
+        fields["num_processes"] = _num_processes(config, index)
     return ResourceRequest(**fields, origins=dict.fromkeys(given, CONFIG))
 
 
@@ -93,11 +98,6 @@ def with_estimate(request: ResourceRequest, estimate: Mapping[str, Any], index: 
 
 
 def _unknown(key: str, index: int) -> UsageError:
-    if key == "launcher":
-        return UsageError(
-            f"Config {index}: resources.launcher can't be used: other ways to launch an experiment than as one process "
-            "are not built yet. Leave it out."
-        )
     close = nearest_name(key, _KNOWN)
     hint = f'Did you mean "{close}"?' if close else f"Use one of {', '.join(sorted(_KNOWN))}."
     return UsageError(f"Config {index}: there is no resource {key!r}. {hint}")
@@ -113,6 +113,10 @@ def _fields(given: Mapping[str, Any], place: Callable[[str], str]) -> dict[str, 
             fields[key] = _boolean(value, place(key))
         elif key == "priority":
             fields[key] = _priority(value, place(key))
+        elif key == "gpu_list":
+            fields[key] = _gpu_list(value, place(key))
+        elif key == "launcher":
+            fields[key] = _launcher(value, place(key))
         elif key in _AMOUNTS:
             name, unit, wanted = _AMOUNTS[key]
             fields[name] = _amount(value, unit, place(key), wanted)
@@ -145,6 +149,41 @@ def _priority(value: Any, place: str) -> float:
     if number is None:
         raise UsageError(f"{place} is {shown(value)}, which is no number. Give a number: the higher, the sooner.")
     return float(number)
+
+
+def _gpu_list(value: Any, place: str) -> tuple[int | str, ...]:
+    entries = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else []
+    numbers = [real_number(entry) for entry in entries]
+    if not entries or not all(
+        isinstance(entry, str) or (number is not None and number >= 0 and number == int(number))
+        for entry, number in zip(entries, numbers, strict=True)
+    ):
+        raise UsageError(f"{place} is {shown(value)}, which names no devices. Give a list: [0, 1] or ['GPU-3f2a'].")
+    named = tuple(entry if number is None else int(number) for entry, number in zip(entries, numbers, strict=True))
+    if len(set(named)) < len(named):
+        raise UsageError(f"{place} is {shown(value)}, which names a device twice. Name each once.")
+    return named
+
+
+def _launcher(value: Any, place: str) -> str:
+    if value not in LAUNCHERS:
+        close = nearest_sentence(value, LAUNCHERS) if isinstance(value, str) else f"Give {ACCELERATE!r}."
+        raise UsageError(f"{place} is {shown(value)}, which launches nothing here. {close}")
+    return str(value)
+
+
+def _num_processes(config: Config, index: int) -> int | None:
+    """What a config that is launched says itself; None where it doesn't."""
+    value = config.get(NUM_PROCESSES)
+    if value is None:
+        return None
+    number = real_number(value)
+    if number is None or number < 1 or number != int(number):
+        raise UsageError(
+            f"Config {index}: {NUM_PROCESSES} is {shown(value)}, and resources.launcher is to start so many. Give a "
+            "whole number from 1, or leave it out: then there is one process a device."
+        )
+    return int(number)
 
 
 def _amount(value: Any, unit: int | None, place: str, wanted: str) -> float:

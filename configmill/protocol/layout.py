@@ -11,6 +11,9 @@ import os
 
 RESULT_LINK_PREFIX = "result_"
 NOTEBOOK_SUFFIX = ".ipynb"
+TABLE_SUFFIX = ".csv"
+#: In bytes: a file's name has 255 at most, the suffix among them.
+_MAX_TABLE_NAME = 200
 
 
 def is_notebook(target: str) -> bool:
@@ -21,6 +24,12 @@ def is_notebook(target: str) -> bool:
 def notebook_name(target: str) -> str:
     """The name that what is kept of a notebook bears: `forecasting` for `notebooks/forecasting.ipynb`."""
     return os.path.basename(target).removesuffix(NOTEBOOK_SUFFIX)
+
+
+def is_table_name(name: str) -> bool:
+    """Whether a table of the campaign may have that name: it becomes a file's, so no slash and no dot in front."""
+    plain = name.replace("_", "").replace("-", "").replace(".", "")
+    return len(os.fsencode(name)) <= _MAX_TABLE_NAME and not name.startswith(".") and plain.isalnum()
 
 
 class ExperimentDir:
@@ -35,6 +44,8 @@ class ExperimentDir:
         self.result = os.path.join(path, "result.json")
         self.metrics = os.path.join(path, "metrics.jsonl")
         self.checkpoints = os.path.join(path, "checkpoints")
+        #: Its rows of the campaign's tables.
+        self.tables = os.path.join(path, "tables")
         self.attempts = os.path.join(path, "attempts")
         #: What was tried in its place, or in whose place it was tried; see store.lineage.
         self.lineage = os.path.join(self.attempts, "lineage.json")
@@ -47,6 +58,10 @@ class ExperimentDir:
         """The complete log of an attempt."""
         return os.path.join(self.attempts, f"{attempt}.log")
 
+    def ranks(self, attempt: int) -> str:
+        """What an attempt's ranks left, where it had several processes; see child.ranks."""
+        return os.path.join(self.attempts, f"{attempt}.ranks")
+
     def device_samples(self, attempt: int) -> str:
         """How an attempt's devices were used over time; missing where it had none that NVML knows."""
         return os.path.join(self.attempts, f"{attempt}.devices.csv")
@@ -54,6 +69,10 @@ class ExperimentDir:
     def device_use(self, attempt: int) -> str:
         """How much of its devices an attempt used: peaks and means."""
         return os.path.join(self.attempts, f"{attempt}.devices.json")
+
+    def table_row(self, table: str) -> str:
+        """Its row of one of the campaign's tables."""
+        return os.path.join(self.tables, f"{table}.json")
 
     def notebook(self, target: str) -> str:
         """The executed notebook, with all outputs."""
@@ -64,7 +83,7 @@ class ExperimentDir:
         return os.path.join(self.path, notebook_name(target) + ".html")
 
     def archive(self, attempt: int) -> str:
-        """Where an attempt's result and metrics move before the next attempt starts."""
+        """Where an attempt's result, metrics and rows of tables move before the next attempt starts."""
         return os.path.join(self.attempts, str(attempt))
 
 
@@ -80,6 +99,8 @@ class CampaignDir:
         self.experiments = os.path.join(path, "experiments")
         self.results_csv = os.path.join(path, "results.csv")
         self.failed_csv = os.path.join(path, "failed_experiments.csv")
+        #: The tables that experiments add rows to.
+        self.tables = os.path.join(path, "results")
         self.report = os.path.join(path, "report")
         self.index_html = os.path.join(self.report, "index.html")
         self.thumbnails = os.path.join(self.report, "thumbnails")
@@ -91,6 +112,10 @@ class CampaignDir:
     def result_link(self, index: int) -> str:
         """The link to the experiment of the config at `index`."""
         return os.path.join(self.path, f"{RESULT_LINK_PREFIX}{index}")
+
+    def table(self, name: str) -> str:
+        """One of the tables that experiments add rows to."""
+        return os.path.join(self.tables, name + TABLE_SUFFIX)
 
     def run_file(self, run: str, suffix: str) -> str:
         """A file of one command: `runs/<run><suffix>`."""

@@ -8,6 +8,8 @@ TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers h
 if TYPE_CHECKING:
     from typing import Any
 
+    from configmill.protocol.energy import EnergyOrders
+
 
 class NotebookOrders:
     """How to run a notebook: what the runner in the experiment's process is told."""
@@ -54,6 +56,10 @@ class Orders:
         lease_fds: list[int] | None = None,
         resources: dict[str, Any] | None = None,
         derived_from: str | None = None,
+        energy: EnergyOrders | None = None,
+        launcher: str | None = None,
+        num_processes: int = 1,
+        native_threads: int | None = None,
     ) -> None:
         self.run = run
         self.timeout = timeout
@@ -77,6 +83,13 @@ class Orders:
         self.resources = resources or {}
         #: The digest of the config in whose place this one runs, for the record; None where it runs for its own sake.
         self.derived_from = derived_from
+        #: How to measure energy; None where the command says nothing about it.
+        self.energy = energy
+        #: What starts the experiment as several processes, its ranks; None for one that is a single process.
+        self.launcher = launcher
+        self.num_processes = num_processes
+        #: How many threads native libraries may start in all of the experiment; None: the environment says, or nobody.
+        self.native_threads = native_threads
 
     @property
     def descriptors(self) -> list[int]:
@@ -93,4 +106,8 @@ class Orders:
         given = loads(text)
         if given["notebook"]:
             given["notebook"] = NotebookOrders(**given["notebook"])
+        if given["energy"]:
+            from configmill.protocol.energy import EnergyOrders  # not every cold start pays for it
+
+            given["energy"] = EnergyOrders(**given["energy"])
         return cls(**given)

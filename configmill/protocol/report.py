@@ -25,6 +25,7 @@ class Report:
         code_hash: str | None = None,
         code: dict[str, str] | None = None,
         cell_errors: list[dict[str, Any]] | None = None,
+        peak_rss_bytes: int | None = None,
     ) -> None:
         self.status = status
         self.failure_class = failure_class
@@ -39,6 +40,8 @@ class Report:
         self.code = code
         #: The cells of a notebook that raised, as {"cell": 3, "error": "ValueError: bad"}.
         self.cell_errors = cell_errors or []
+        #: The most memory that its ranks had together; None where it is one process, which whoever minds it can see.
+        self.peak_rss_bytes = peak_rss_bytes
 
     def to_json(self) -> str:
         """As text that `from_json` reads, without the exception."""

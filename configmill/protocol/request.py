@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from configmill.errors import UsageError
 from configmill.processes import num_cores
+from configmill.protocol import energy
 from configmill.protocol.resources import checked_num_gpus
 from configmill.protocol.start_method import AUTO, COLD, START_METHODS
 
@@ -56,6 +57,41 @@ class NotebookRequest:
 
 
 @dataclass(frozen=True)
+class EnergyRequest:
+    """What is asked for of energy; None where nobody asked. `g_per_kwh` in grams of CO2e, `pue` from 1."""
+
+    #: Measure each experiment from its start to its end; without it the rest is for experiments' own meters.
+    measure: bool = False
+    backend: str = energy.AUTO
+    g_per_kwh: float | None = None
+    g_per_kwh_source: str | None = None
+    #: A code of three letters (ISO 3166).
+    country: str | None = None
+    pue: float | None = None
+
+    def __post_init__(self) -> None:
+        known = ", ".join(energy.BACKENDS)
+        _require(self.backend in energy.BACKENDS, "energy_backend", self.backend, f"one of {known}")
+        factor = self.g_per_kwh
+        _require(factor is None or _is_number(factor, 0), "carbon_g_per_kwh", factor, "a number of grams from 0")
+        _require(self.pue is None or _is_number(self.pue, 1), "pue", self.pue, "a number from 1, such as 1.2")
+        _require(self.country is None or _is_text(self.country), "country", self.country, "a code such as FRA")
+
+    @classmethod
+    def of(
+        cls, *, measure: bool, backend: str, g_per_kwh: float | None, country: str | None, pue: float | None
+    ) -> EnergyRequest | None:
+        """The request, None where nothing was asked for. Raises UsageError."""
+        if g_per_kwh is not None and country is not None:
+            raise UsageError(
+                f"--carbon_g_per_kwh {g_per_kwh!r} and --country {country!r} both say what a kWh emits. Give one of "
+                "them."
+            )
+        asked = cls(measure=measure, backend=backend, g_per_kwh=g_per_kwh, country=country, pue=pue)
+        return None if asked == cls() else asked
+
+
+@dataclass(frozen=True)
 class RunRequest:
     """One command. Directories are absolute, durations seconds, `num_threads` at least 1, or AUTO_WIDTH."""
 
@@ -93,6 +129,8 @@ class RunRequest:
     policy: str = DEFAULT_POLICY
     #: After how many experiments that fail alike the others of their family don't start; None for never.
     max_failures: int | None = None
+    #: None where the command says nothing about energy.
+    energy: EnergyRequest | None = None
     #: None for an experiment that is a function.
     notebook: NotebookRequest | None = None
     #: The command as typed, for the run's record.

@@ -18,10 +18,18 @@ from configmill.errors import UsageError
 
 GIGABYTE = 10**9
 _MAX_SHOWN = 100
+#: How ids begin of which the beginning will do.
+_UUIDS = ("GPU-", "MIG-")
 
 #: Who may have asked for something.
 CONFIG, COMMAND, ESTIMATOR = "config", "command", "estimator"
-#: The function of an experiment's module that estimates: `estimate_gpu_requirements(config) -> Mapping | None`.
+#: What can start an experiment as several processes.
+ACCELERATE = "accelerate"
+LAUNCHERS = (ACCELERATE,)
+#: The config's key, outside of `resources`, that says how many.
+NUM_PROCESSES = "num_processes"
+#: The function of an experiment's module that estimates: `estimate_gpu_requirements(config, devices)`, or without the
+#: second parameter, which returns a mapping or None.
 HOOK = "estimate_gpu_requirements"
 
 
@@ -31,6 +39,14 @@ class DeviceFacts(Protocol):
     @property
     def id(self) -> str:
         """What it is called for good: a UUID, or `virtual:0`."""
+
+    @property
+    def index(self) -> int:
+        """Its number among those that are visible."""
+
+    @property
+    def name(self) -> str:
+        """What its maker calls it."""
 
     @property
     def total_memory(self) -> int:
@@ -122,6 +138,11 @@ class ResourceRequest:
     timeout: float | None = None
     expected_seconds: float | None = None
     on_oom: tuple[Remedy, ...] = ()
+    #: What starts it as several processes (of LAUNCHERS), None for a single one; and how many, None: one a device.
+    launcher: str | None = None
+    num_processes: int | None = None
+    #: The only devices that it may be given, by index or UUID (or the beginning of one); any where it is empty.
+    gpu_list: tuple[int | str, ...] = ()
     #: Who asked (CONFIG, COMMAND, ESTIMATOR), by the names that a config has for it; what nobody asked for is missing.
     origins: Mapping[str, str] = field(default_factory=dict, hash=False)
     #: What the estimator returned, as it returned it; None where none was asked.
@@ -130,15 +151,41 @@ class ResourceRequest:
     effective: float | None = None
 
     def started_with(self, num_gpus: float) -> ResourceRequest:
-        """This request, as it was granted: so many devices, or that share of one."""
-        return replace(self, effective=num_gpus)
+        """This request, as it was granted: so many devices, or that share of one, and so many processes."""
+        return replace(self, effective=num_gpus, num_processes=self.processes_on(num_gpus))
+
+    def names(self, device: DeviceFacts) -> bool:
+        """Whether `gpu_list` lets it have the device."""
+        return not self.gpu_list or any(is_named(entry, device) for entry in self.gpu_list)
+
+    def admits(self, device: DeviceFacts) -> bool:
+        """Whether it may be given the device: `gpu_list` names it, and it has the memory (or nobody knows how much)."""
+        wanted, there = self.gpu_memory_bytes, device.total_memory
+        return self.names(device) and (wanted is None or not there or there >= wanted)
+
+    def processes_on(self, num_gpus: float) -> int | None:
+        """How many processes it is on so many devices; None where nothing launches it, and it is one."""
+        if self.launcher is None:
+            return None
+        return self.num_processes or max(1, int(num_gpus))
 
     def to_json(self) -> dict[str, Any]:
         """As a record keeps it: what was asked for, by whom, and what came of it."""
         asked: dict[str, Any] = {"num_gpus": self.num_gpus.to_json()}
-        for name in ("gpu_memory_bytes", "memory_bytes", "num_cpus", "timeout", "expected_seconds", "effective"):
+        for name in (
+            "gpu_memory_bytes",
+            "memory_bytes",
+            "num_cpus",
+            "timeout",
+            "expected_seconds",
+            "launcher",
+            "num_processes",
+            "effective",
+        ):
             if (value := getattr(self, name)) is not None:
                 asked[name] = value
+        if self.gpu_list:
+            asked["gpu_list"] = list(self.gpu_list)
         if self.exclusive_host:
             asked["exclusive_host"] = True
         if self.priority:
@@ -154,6 +201,13 @@ class ResourceRequest:
 
 #: Of experiments for which nobody asked for anything.
 NOTHING_ASKED = ResourceRequest()
+
+
+def is_named(entry: int | str, device: DeviceFacts) -> bool:
+    """Whether an entry of a `gpu_list` means the device: its index, its id, or the beginning of its UUID."""
+    if isinstance(entry, int):
+        return device.index == entry
+    return device.id == entry or (entry.startswith(_UUIDS) and device.id.startswith(entry))
 
 
 def real_number(value: object) -> float | None:

@@ -4,13 +4,14 @@
     room.fits(Demand(num_gpus=2))      # True
     room.occupy(3, Demand(num_gpus=2))
 
-Counts only: which device a job gets is decided where devices are leased.
+Counts only: which device a job gets is decided where devices are leased. Of jobs that don't take any (`among`) it is
+asked there whether they can have some now.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 #: Shares of a device are sums of decimal fractions: ten of 0.1 are one device.
@@ -26,6 +27,8 @@ class Demand:
     num_cpus: float = 0
     #: Nothing else runs on the host meanwhile.
     exclusive_host: bool = False
+    #: The ids of the only devices that will do; None: any.
+    among: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
         if not (self.num_gpus >= 0 and self.memory_bytes >= 0 and 0 <= self.num_cpus < math.inf):
@@ -60,6 +63,8 @@ class Capacity:
     devices: int = 0
     memory_bytes: float = math.inf
     num_cpus: float = math.inf
+    #: The devices' ids, where jobs care which they get; None: nobody asks.
+    ids: frozenset[str] | None = None
 
     def share(self, demand: Demand) -> float:
         """The largest part of anything that the job occupies, 0 to 1 (its dominant share)."""
@@ -74,6 +79,8 @@ class Capacity:
 
     def can_hold(self, demand: Demand) -> bool:
         """Whether the job fits where nothing else runs."""
+        if demand.among is not None and self.ids is not None and len(demand.among & self.ids) < demand.devices:
+            return False
         return (
             demand.devices <= self.devices
             and demand.memory_bytes <= self.memory_bytes
@@ -145,6 +152,8 @@ class Room:
     _shared: _SharedDevices = field(default_factory=_SharedDevices)
     #: What is free of whole devices, as whoever leases them sees it; None: the capacity less what is used.
     seen_free: int | None = None
+    #: Whether whoever leases them has devices now for a job that doesn't take any; None: nobody can say.
+    can_lease: Callable[[Demand], bool] | None = None
 
     @property
     def free_devices(self) -> int:
@@ -160,6 +169,8 @@ class Room:
 
     def has_devices(self, demand: Demand) -> bool:
         """Whether there are devices for it, whatever the host has."""
+        if demand.among is not None and self.can_lease is not None and not self.can_lease(demand):
+            return False
         if demand.is_share and self._shared.has_room_for(demand.num_gpus):
             return True
         return demand.devices <= self.free_devices

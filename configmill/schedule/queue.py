@@ -14,7 +14,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from configmill.protocol import status
@@ -78,14 +78,17 @@ class Queue:
         if not self._stopped:
             self._coming += jobs
 
-    def take(self, now: float, free_devices: int | None = None) -> Job | Wait:
+    def take(
+        self, now: float, free_devices: int | None = None, can_lease: Callable[[Demand], bool] | None = None
+    ) -> Job | Wait:
         """The next job, which then runs; a Wait where there is none now.
 
         `free_devices` is how many whole devices can be had now; where it isn't given, what the jobs of this queue don't
-        use. Devices that jobs share are known to the queue.
+        use. Devices that jobs share are known to the queue. `can_lease` says whether one that doesn't take any device
+        can have some now.
         """
         self._pass_time(now)
-        self._room.seen_free = free_devices
+        self._room.seen_free, self._room.can_lease = free_devices, can_lease
         self._let_in(now)
         ticket = self._choose(now)
         self._is_short = ticket is None and any(map(len, self._lines))
@@ -288,8 +291,16 @@ class Queue:
         return min((self._reservation(ticket, now).limit(demand, now) for ticket in heeded), default=math.inf)
 
     def _is_heeded(self, held: Ticket, demand: Demand) -> bool:
-        """Whether room is kept from such a job: not from one without a device for one that waits for a device."""
-        return demand.num_gpus > 0 or held.demand.exclusive_host or self._room.has_devices(held.demand)
+        """Whether room is kept from such a job: not from one without a device for one that waits for a device.
+
+        Nor from one that can have none of the devices for which the other waits.
+        """
+        if held.demand.exclusive_host:
+            return True
+        wanted, others = held.demand.among, demand.among
+        if wanted is not None and others is not None and not wanted & others and self._room.has_host(held.demand):
+            return False
+        return demand.num_gpus > 0 or self._room.has_devices(held.demand)
 
     def _reservation(self, ticket: Ticket, now: float) -> Reservation:
         if ticket.index not in self._reservations:

@@ -91,7 +91,9 @@ def begin_attempt(directory: ExperimentDir, config: Config, target: str, derived
 
 
 def _archive(directory: ExperimentDir, attempt: int, target: str, *, with_checkpoints: bool) -> None:
-    paths = [directory.result, directory.metrics, *([directory.checkpoints] if with_checkpoints else [])]
+    paths = [directory.result, directory.metrics, directory.tables]
+    if with_checkpoints:
+        paths.append(directory.checkpoints)
     if is_notebook(target):
         paths.append(directory.notebook(target))
         remove_if_there(directory.page(target))  # its links lead from here; the notebook has all that it shows

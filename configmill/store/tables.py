@@ -1,4 +1,4 @@
-"""A row per config, from files alone, and the two tables that a manager leaves: results.csv, failed_experiments.csv.
+"""A row per config, from files alone, and the tables that a manager leaves: results.csv, failed_experiments.csv.
 
     rows = result_rows(directory, digests, configs=None)
     write_tables(directory, rows)
@@ -9,19 +9,19 @@ front.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from configmill.config.encoding import canonical_json, leaves
-from configmill.files import read_json, read_json_of_experiment, write_atomic
+from configmill.files import read_json, read_json_of_experiment
 from configmill.protocol import status
 from configmill.protocol.layout import CampaignDir
+from configmill.store.csv_file import write_csv
 from configmill.store.derived import standing
 from configmill.store.experiments import read_state
+from configmill.store.given_rows import write_given_rows
 from configmill.store.lineage import with_tried
 from configmill.store.lock import is_in_use
 
@@ -153,11 +153,12 @@ def fixed_columns(rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def write_tables(directory: CampaignDir, rows: Sequence[Row]) -> None:
-    """Write results.csv and failed_experiments.csv, atomically."""
+    """Write results.csv, failed_experiments.csv and the tables that experiments gave rows to, each atomically."""
     records = to_records(rows)
-    _write_csv(directory.results_csv, list(records[0]) if records else list(COLUMNS), records)
+    write_csv(directory.results_csv, list(records[0]) if records else list(COLUMNS), records)
     failed = [_failed_record(row) for row in rows if row.status == status.FAILED]
-    _write_csv(directory.failed_csv, FAILED_COLUMNS, failed)
+    write_csv(directory.failed_csv, FAILED_COLUMNS, failed)
+    write_given_rows(directory, {row.index: row.digest for row in rows if row.status in status.SUCCESSES})
 
 
 def _failed_record(row: Row) -> dict[str, Any]:
@@ -170,18 +171,6 @@ def _failed_record(row: Row) -> dict[str, Any]:
         "error_message": f"{row.record.get('failure_class')}: {row.record.get('error')}",
         "config_json": json.dumps(row.config, ensure_ascii=False),
     }
-
-
-def _write_csv(path: str, columns: Sequence[str], records: Iterable[dict[str, Any]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(record[column]) for column in columns] for record in records)
-    write_atomic(path, text.getvalue())
-
-
-def _cell(value: Any) -> Any:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 
 def _for_table(value: Any) -> Any:

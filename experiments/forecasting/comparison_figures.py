@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from experiments.forecasting.comparison import AR, CASE
-from experiments.forecasting.plot import FOLDS, TRUTH, new_figure, tidy
+from experiments.forecasting.plot import FOLDS
+from experiments.style import TRUTH, new_figure, tidy
 
 #: What isn't an autoregression: a colour and a marker for each, in alphabetical order.
 OTHERS = (("#e0a030", "D"), (FOLDS[0], "s"), ("#7a5ba6", "^"))

@@ -18,8 +18,9 @@ from statsmodels.tsa.stattools import acf
 from experiments.forecasting.accuracy import FloatArray
 from experiments.forecasting.dag import Results
 from experiments.forecasting.diagnostics import errors_by_step
-from experiments.forecasting.plot import FOLDS, TRUTH, new_figure, tidy
+from experiments.forecasting.plot import FOLDS
 from experiments.forecasting.series import Source
+from experiments.style import TRUTH, new_figure, tidy
 
 OURS, OTHER = FOLDS[1], FOLDS[0]
 BAND = "#dcebf1"

@@ -9,11 +9,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from experiments.forecasting.dag import FoldResult, Results
+from experiments.style import GRID, TRUTH, new_figure, tidy
 
-TRUTH = "#3b3f46"
 # Neighbouring folds differ in shade, so that one can tell where the next forecast begins.
 FOLDS = ("#d1495b", "#2a7f9e")
-GRID = "#e3e5e8"
 CONTEXT_STEPS = 36
 
 
@@ -25,14 +24,6 @@ def save_forecast_plot(results: Results, title: str, unit: str, path: Path) -> N
     figure = draw_forecasts(results, title, unit)
     FigureCanvasAgg(figure)
     figure.savefig(path)
-
-
-def new_figure(height: float) -> Figure:
-    """Return an empty figure, 10 inches (1500 pixels) wide and `height` inches high.
-
-    It is drawn on with matplotlib's objects, without pyplot's global state.
-    """
-    return Figure(figsize=(10, height), dpi=150, layout="constrained")
 
 
 def draw_forecasts(results: Results, title: str, unit: str) -> Figure:
@@ -91,10 +82,3 @@ def _legend(result: FoldResult) -> str | None:
 
 def _colored(folds: list[FoldResult]) -> list[tuple[FoldResult, str]]:
     return list(zip(folds, np.resize(FOLDS, len(folds)).tolist(), strict=True))
-
-
-def tidy(axes: Axes) -> None:
-    """Take away the lines that say nothing, and put a faint grid behind the rest."""
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)

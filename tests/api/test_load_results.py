@@ -100,3 +100,22 @@ def test_nothing_of_configmills_is_refused(project: Project) -> None:
     for path in (project.root, project.root / "nowhere"):
         with pytest.raises(configmill.UsageError, match="no directory of Configmill's"):
             configmill.load_results(path)
+
+
+def test_load_configs_gives_what_ran(frame: pd.DataFrame, shared_project: Project) -> None:
+    """The configs of the list, in its order and with their own types, also of what has not run."""
+    configs = configmill.load_configs(shared_project.out)
+    assert [config.model.lags for config in configs] == [1, 2, 0, 3]
+    assert configs[3].day.year == 2026 and configs[3].constant == 7
+    assert len(configs) == len(frame)
+
+
+def test_load_configs_has_the_overrides(project: Project) -> None:
+    """What `--set` changed is changed in them, and only the last command's list is given."""
+    project.write("builder.py", "def build(n=2):\n    return [{'x': x, 'y': 0} for x in range(n)]\n")
+    project.write("experiment.py", "def run(config):\n    return {'z': config.x + config.y}\n")
+    assert project.run(builder="builder.build(n=3)").code == 0
+    assert project.run("--set", "y=5", builder="builder.build()").code == 0
+    assert [config.to_dict() for config in configmill.load_configs(project.out)] == [{"x": 0, "y": 5}, {"x": 1, "y": 5}]
+    with pytest.raises(configmill.UsageError):
+        configmill.load_configs(project.root)

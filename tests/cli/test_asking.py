@@ -75,7 +75,7 @@ def test_options_that_make_no_sense(user: Project, options: list[str], quoted: s
         ("num_gpus={'min': 2, 'max': 1}", "{'min': 2, 'max': 1}", "no less than min"),
         ("num_gpu=1", "'num_gpu'", 'Did you mean "num_gpus"?'),
         ("exclusive_host='yes'", "'yes'", "Give one of them"),
-        ("launcher='accelerate'", "resources.launcher", "Leave it out"),
+        ("launcher='acelerate'", "resources.launcher", "accelerate"),
         ("on_oom={'batchsize': 'halve'}", "'batchsize'", 'Did you mean "batch_size"?'),
         ("memory_gb=1000000", "1e+06 GB", "Ask for less"),
         ("num_cpus=1000000", "1e+06 cores", "Ask for fewer"),

@@ -68,6 +68,7 @@ RECORD_ALSO = {
     "resources",
     "derived_from",
     "baseline_rss_bytes",
+    "energy",
 }
 
 

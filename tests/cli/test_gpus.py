@@ -16,9 +16,9 @@ from configmill.gpus.devices import Device, virtual_devices
 from configmill.gpus.host_lease import try_host
 from configmill.gpus.lease_dir import LEASE_DIR, LeaseDir
 from configmill.gpus.leases import Lease, try_lease
-from configmill.gpus.nvml import Nvml
 from configmill.gpus.records import Holder, Process
 from configmill.gpus.tickets import Wish, place_ticket
+from configmill.measure.nvml import Nvml
 from configmill.protocol.attempt import ATTEMPT, CONFIG_DIGEST, DST_DIR
 from tests.cli.listing import listing
 from tests.conftest import Done, Project

@@ -1,26 +1,22 @@
 from __future__ import annotations
 
-import base64
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
-from PIL import Image
 
 from config_builders.forecasting import build_ar_configs
 from configmill import load_results
 from experiments.forecasting import run_experiment
 from tests.conftest import REPOSITORY, Project, project_within
+from tests.user_land import by_hand, images, texts, with_our_user_land
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
 FORECASTING = "notebooks/forecasting.ipynb"
@@ -29,13 +25,6 @@ COMPARE = "notebooks/compare_forecasts.ipynb"
 BUILDER = "config_builders.forecasting.build_ar_configs(max_lag=1, horizons=[6])"
 CO2_INDICES = (1, 3, 5)
 ERRORS = ["mae", "rmse", "mase", "num_folds", "num_forecasts", "num_observations"]
-
-
-def with_our_user_land(project: Project) -> Project:
-    """Give a project copies of what a user of the repository has beside the library."""
-    for folder in ("experiments", "config_builders", "notebooks"):
-        shutil.copytree(REPOSITORY / folder, project.root / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    return project
 
 
 @pytest.fixture(scope="module")
@@ -63,29 +52,6 @@ def notebook_campaign(users: Project) -> Path:
     )
     assert done.code == 0, done
     return users.out
-
-
-def by_hand(project: Project, name: str, *, ask: str = "None") -> tuple[Any, Any]:
-    """Run a notebook as Jupyter does, in its own folder; return it, and what `ask` gives at its end."""
-    folder = project.root / "notebooks"
-    notebook = nbformat.read(project.root / name, as_version=4)
-    notebook.cells.append(nbformat.v4.new_code_cell(f"import json\nprint(json.dumps({ask}))"))
-    client = NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(folder)}})
-    client.execute(env=project.environment())
-    return notebook, json.loads(notebook.cells.pop().outputs[0].text)
-
-
-def images(notebook: Any) -> list[Image.Image]:
-    """The plots of an executed notebook, in order."""
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    encoded = [output.data["image/png"] for output in outputs if "image/png" in output.get("data", {})]
-    return [Image.open(BytesIO(base64.b64decode(png))) for png in encoded]
-
-
-def texts(notebook: Any) -> str:
-    """All Markdown and text that an executed notebook put out."""
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
-    return "\n".join(output.data.get("text/markdown", output.data.get("text/plain", "")) for output in outputs)
 
 
 def test_both_notebooks_are_there() -> None:

@@ -21,6 +21,7 @@ CALLS = (
     "nvmlDeviceGetMigDeviceHandleByIndex",
     "nvmlDeviceGetUtilizationRates",
     "nvmlDeviceGetPowerUsage",
+    "nvmlDeviceGetTotalEnergyConsumption",
     "nvmlDeviceGetTemperature",
     "nvmlDeviceGetComputeRunningProcesses",
     "nvmlDeviceGetGraphicsRunningProcesses",
@@ -52,6 +53,8 @@ class Gpu:
     busy: int = 37
     power: int = 350_000
     temperature: int = 61
+    #: Millijoules since the driver was loaded.
+    energy: int = 1_000_000
 
 
 class FakePynvml:
@@ -132,6 +135,11 @@ class FakePynvml:
         if gpu.is_instance:
             raise NVMLError(NOT_SUPPORTED)
         return gpu.power
+
+    def _DeviceGetTotalEnergyConsumption(self, gpu: Gpu) -> int:
+        if gpu.is_instance:
+            raise NVMLError(NOT_SUPPORTED)
+        return gpu.energy
 
     def _DeviceGetTemperature(self, gpu: Gpu, sensor: int) -> int:
         assert sensor == 0

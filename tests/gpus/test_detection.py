@@ -11,7 +11,7 @@ import pytest
 from configmill.errors import UsageError
 from configmill.gpus.detector import GPUDetector
 from configmill.gpus.devices import cuda_visible_devices, select
-from configmill.gpus.nvml import Nvml, NvmlError
+from configmill.measure.nvml import Nvml, NvmlError
 from tests.gpus.fake_pynvml import CALLS, GPU_IS_LOST, MIB, NOT_SUPPORTED, UNKNOWN, FakePynvml, Gpu, NVMLError, instance
 
 A, B, C = Gpu("GPU-aaaa-1111"), Gpu("GPU-aabb-2222"), Gpu("GPU-cccc-3333")

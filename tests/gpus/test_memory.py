@@ -8,8 +8,8 @@ from configmill.gpus.devices import Device, select, virtual_devices
 from configmill.gpus.lease_dir import LeaseDir
 from configmill.gpus.leases import Lease, Refusal, try_lease
 from configmill.gpus.memory import DRAIN_SECONDS, DeviceMemory
-from configmill.gpus.nvml import Nvml
 from configmill.gpus.records import Holder, Process, Record
+from configmill.measure.nvml import Nvml
 from tests.gpus.fake_pynvml import GPU_IS_LOST, MIB, NOT_SUPPORTED, UNKNOWN, FakePynvml, Gpu, NVMLError
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from configmill.gpus.devices import Device, select, virtual_devices
-from configmill.gpus.nvml import DeviceSample, Nvml, NvmlError
 from configmill.gpus.sampler import COLUMNS, Sampler, SampleReader, Sampling
+from configmill.measure.nvml import DeviceSample, Nvml, NvmlError
 from tests.conftest import wait_until
 from tests.gpus.fake_pynvml import GPU_IS_LOST, MIB, UNKNOWN, FakePynvml, Gpu, NVMLError, instance
 

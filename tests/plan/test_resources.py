@@ -123,19 +123,26 @@ def test_memory_that_no_machine_could_count() -> None:
         (["timeout"], "which is no mapping"),
         ({"timout": 5}, "'timout'. Did you mean \"timeout\"?"),
         ({"num_gpu": 5}, 'Did you mean "num_gpus"?'),
-        ({"colour": 5}, "Use one of exclusive_host, expected_seconds, gpu_memory_gb"),
+        ({"colour": 5}, "Use one of exclusive_host, expected_seconds, gpu_list, gpu_memory_gb"),
         ({3: 5}, "'3'"),
         ({"exclusive_host": 1}, "resources.exclusive_host is 1, which is neither True nor False"),
         ({"exclusive_host": "yes"}, "'yes'"),
         ({"priority": "high"}, "resources.priority is 'high'"),
         ({"priority": math.nan}, "nan"),
         ({"priority": True}, "True"),
-        ({"launcher": "accelerate"}, "resources.launcher can't be used"),
-        ({"launcher": "local"}, "not built yet"),
+        ({"launcher": "acelerate"}, "resources.launcher is 'acelerate', which launches nothing here. Did you mean"),
+        ({"launcher": "mpi"}, 'There are: "accelerate".'),
+        ({"launcher": 2}, "Give 'accelerate'."),
+        ({"gpu_list": []}, "resources.gpu_list is [], which names no devices"),
+        ({"gpu_list": "0,1"}, "'0,1'"),
+        ({"gpu_list": [-1]}, "[-1]"),
+        ({"gpu_list": [0.5]}, "[0.5]"),
+        ({"gpu_list": [True]}, "[True]"),
+        ({"gpu_list": [1, "GPU-3f", 1]}, "names a device twice"),
     ],
 )
 def test_what_makes_no_sense(asked: Any, says: str) -> None:
-    """No mapping, an unknown key (with the nearest), other kinds of value, and what isn't built yet are refused."""
+    """No mapping, an unknown key (with the nearest) and other kinds of value are refused."""
     assert says in refusal(asked)
 
 

@@ -16,7 +16,7 @@ from configmill.gpus.devices import Device, visible_devices
 from configmill.gpus.lease_dir import LeaseDir
 from configmill.gpus.leases import Refusal, try_lease
 from configmill.gpus.memory import DEFAULT_BUSY_MEMORY_MB, DeviceMemory
-from configmill.gpus.nvml import Nvml
+from configmill.measure.nvml import Nvml
 
 #: The one that the host's managers use. It is looked up when this is imported: the tests' own is set later.
 _HOST_LEASE_DIR = LeaseDir().path

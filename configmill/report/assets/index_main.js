@@ -7,6 +7,7 @@ startState({ ...plotChoices, hidden: hiddenAtFirst() });
 drawHead();
 drawCounts();
 drawFailures();
+drawEnergy();
 drawFoot();
 markChips();
 byId("search").value = state.query;

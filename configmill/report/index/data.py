@@ -22,6 +22,7 @@ from configmill.files import read_json_of_experiment
 from configmill.protocol.layout import CampaignDir, is_notebook
 from configmill.protocol.timestamps import timestamp
 from configmill.report.index.device_series import device_series
+from configmill.report.index.energy import energy_groups
 from configmill.report.index.failures import failure_groups
 from configmill.store.tables import COLUMNS, Row, fixed_columns, last_run, to_records, varying_keys
 
@@ -60,6 +61,7 @@ def report_data(directory: CampaignDir, rows: Sequence[Row], pages: Mapping[str,
         "pages": [_links(row, pages.get(row.digest), look_for_pictures=not is_notebook(target)) for row in rows],
         "failures": failure_groups(rows),
         "devices": device_series(rows),
+        "energy": energy_groups(rows),
     }
 
 

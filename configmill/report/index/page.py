@@ -31,7 +31,7 @@ __all__ = ["PLOTLY_NAME", "Page", "write_index"]
 PLOTLY_NAME = "plotly.min.js"
 _ASSETS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "assets")
 #: In the order in which they are needed.
-_SCRIPTS = ("values", "state", "failures", "table", "plot_data", "plot", "devices", "main")
+_SCRIPTS = ("values", "state", "failures", "table", "plot_data", "plot", "devices", "energy", "main")
 _NOT_IN_A_SCRIPT = str.maketrans({"<": r"\u003c", ">": r"\u003e", "&": r"\u0026"})
 
 

@@ -141,6 +141,19 @@ class Nvml:
             temperature=None if celsius is None else int(celsius),
         )
 
+    def energy_joules(self, device_id: str) -> float:
+        """What the device has used since its driver was loaded; it grows about ten times a second.
+
+        Raises NvmlError; one that is `unsupported` where it has no counter (a MIG device, a GPU older than Volta).
+        """
+        handle = self._call("nvmlDeviceGetHandleByUUID", device_id)
+        return int(self._call("nvmlDeviceGetTotalEnergyConsumption", handle)) / 1000
+
+    def power_watts(self, device_id: str) -> float:
+        """What the device draws now, or has drawn in the last second, depending on the device. Raises NvmlError."""
+        handle = self._call("nvmlDeviceGetHandleByUUID", device_id)
+        return int(self._call("nvmlDeviceGetPowerUsage", handle)) / 1000
+
     def close(self) -> None:
         """Let go of the library; the next question takes it again."""
         with self._guard:
