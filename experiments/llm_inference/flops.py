@@ -50,6 +50,7 @@ class ModelShape:
 
     decoder: Stack
     head_weights: int  # of the matrix that makes logits
+    vocabulary: int  # logits for each token
     num_parameters: int  # tied ones once
     cache_values_per_token: int  # keys and values that the decoder keeps of each of its own tokens
     encoder: Stack | None = None
@@ -69,7 +70,11 @@ class ModelShape:
             raise UnknownShapeError(f"A model of type {config.model_type!r} has no matrix that makes its logits.")
         matrices = {name: _size(module) for name, module in model.named_modules() if _is_matrix(module, head)}
         _check_all_counted(model)
-        common = {"head_weights": _size(head), "num_parameters": sum(weight.numel() for weight in model.parameters())}
+        common = {
+            "head_weights": _size(head),
+            "vocabulary": head.out_features,
+            "num_parameters": sum(weight.numel() for weight in model.parameters()),
+        }
         if config.is_encoder_decoder:
             return cls(**_of_encoder_decoder(config, matrices), **common)
         return cls(**_of_decoder(config, matrices), **common)

@@ -86,8 +86,7 @@ def working_bytes(settings: Settings, shape: ModelShape) -> int:
     batch_size = min(batch_size, math.ceil(settings.num_input_prompts / settings.num_processes))
     num_tokens = batch_size * (settings.max_input_tokens + settings.max_output_tokens)
     cache = num_tokens * shape.cache_values_per_token * _BYTES[settings.model.precision]
-    vocabulary = shape.head_weights // max(1, shape.decoder.width)
-    logits = 2 * 4 * batch_size * vocabulary  # as the model makes them, and in float32
+    logits = 2 * 4 * batch_size * shape.vocabulary  # as the model makes them, and in float32
     return int(_MARGIN * (cache + logits)) + _CONTEXT_BYTES
 
 

@@ -45,6 +45,15 @@ def test_the_cache_grows_with_the_batch_and_counts_grouped_queries() -> None:
     assert (nine - one) / 8 == pytest.approx(1.2 * (2048 * 131072 + logits), rel=0.001)
 
 
+def test_logits_are_counted_where_heads_are_wider_than_the_model() -> None:
+    """The vocabulary decides, whatever the sizes of the heads (Qwen 3, Gemma, T5 have such)."""
+    config = AutoConfig.for_model(
+        "qwen3", vocab_size=1000, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=64,
+    )  # fmt: skip
+    assert ModelShape.from_config(config).vocabulary == 1000
+
+
 def test_ranks_that_share_a_model_need_less_each() -> None:
     """Over 8 ranks a rank has an eighth of the weights and the layers that it gathers; offloaded, only these."""
     alone = device_bytes(*_large())
