@@ -6,13 +6,12 @@ start, and where they are not imported they can't have been raised.
 
 from __future__ import annotations
 
-import signal
-
 from configmill.config.frames import message_of
 from configmill.errors import ConfigDriftError
 from configmill.processes import signal_name
 from configmill.protocol import status
 from configmill.protocol.report import Report
+from configmill.signals import signal
 
 MAX_ERROR_LENGTH = 2000
 

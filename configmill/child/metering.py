@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import signal
 import time
 
 from configmill.child.python import start_python
@@ -20,6 +19,7 @@ from configmill.files import read_json_of_experiment, write_json
 from configmill.measure.energy.reading import EnergyReading
 from configmill.processes import reap
 from configmill.protocol.energy import ENERGY, READY, EnergyOrders
+from configmill.signals import signal
 
 TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
 if TYPE_CHECKING:

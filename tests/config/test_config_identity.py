@@ -46,6 +46,7 @@ def test_the_list_of_what_does_not_identify() -> None:
         "memory_gb",
         "num_cpus",
         "exclusive_host",
+        "gpu_list",
         "launcher",
         "on_oom",
     } == NOT_IDENTIFYING
