@@ -18,6 +18,8 @@ TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers h
 if TYPE_CHECKING:
     from typing import Any
 
+_BESIDE = ".tmp"
+
 
 def write_atomic(path: str, data: str | bytes, *, durable: bool = False) -> None:
     """Replace `path` by `data` in one step: a reader, or a crash, sees the old content or the new.
@@ -26,7 +28,7 @@ def write_atomic(path: str, data: str | bytes, *, durable: bool = False) -> None
     the death of any process).
     """
     # Not a longer name: that of a user's notebook may be as long as names can be.
-    beside = os.path.join(os.path.dirname(path), f".{os.getpid()}-{get_ident()}.tmp")
+    beside = os.path.join(os.path.dirname(path), f".{os.getpid()}-{get_ident()}{_BESIDE}")
     raw = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
     try:
@@ -40,6 +42,12 @@ def write_atomic(path: str, data: str | bytes, *, durable: bool = False) -> None
     except BaseException:
         remove_if_there(beside)  # a signal may come when it is renamed already
         raise
+
+
+def is_beside(name: str) -> bool:
+    """Whether `name` is that of what `write_atomic` writes beside a file, and leaves there if it is killed."""
+    pid, _, thread = name.removeprefix(".").removesuffix(_BESIDE).partition("-")
+    return name.startswith(".") and name.endswith(_BESIDE) and pid.isdecimal() and thread.isdecimal()
 
 
 def append_line(path: str, line: str) -> None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from configmill.errors import UsageError
-from configmill.files import read_json, write_json
+from configmill.files import is_beside, read_json, write_json
 from configmill.processes import kill, processes_with_environment
 from configmill.protocol import FORMAT_VERSION
 from configmill.protocol.attempt import DST_DIR
@@ -91,8 +91,8 @@ def _check_creatable(path: str) -> None:
 
 
 def _is_empty(path: str) -> bool:
-    # A manager that died between its lock and its campaign.json leaves the lock alone.
-    return all(name == ".lock" for name in os.listdir(path))
+    # A manager that died before its campaign.json leaves the lock, and perhaps that file's beginning.
+    return all(name == ".lock" or is_beside(name) for name in os.listdir(path))
 
 
 class Campaign:
@@ -166,10 +166,11 @@ def open_campaign(
             _clean(directory, confirm_clean)
         if lock.previous_died:
             _end_leftovers(directory)
-        for path in (directory.runs, directory.experiments):
-            os.makedirs(path, exist_ok=True)
+        # The mark comes first: whoever dies here leaves a directory that is still known as Configmill's.
         if read_campaign(directory) is None:
             write_json(directory.campaign, {_MARK: FORMAT_VERSION, "target": target})
+        for path in (directory.runs, directory.experiments):
+            os.makedirs(path, exist_ok=True)
         yield Campaign(directory, lock)
 
 
