@@ -80,9 +80,9 @@ demo-llm: .venv/.llm  ## Measure a real language model on the CPU, under 10 minu
 	@echo "  out/llm_inference/report/index.html            all experiments"
 	@echo "A row per experiment, with every metric: out/llm_inference/results/text_generation_results.csv"
 
-test: .venv/.test  ## Run the tests (ARGS="-k name" is handed to pytest); Chromium is installed where it may be
+test: .venv/.test  ## Run the tests, two at a time (ARGS="-k name" is handed to pytest); Chromium is installed where it may be
 	@$(PY) -m tests.browser
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 # First whether there is a GPU at all: torch is a download of gigabytes.
 test-gpu: .venv/.core  ## Check on a real, idle GPU what the tests can only pretend (ARGS is handed to pytest)

@@ -68,6 +68,7 @@ def run(
     gpu_busy_memory_mb: float | None = None,
     policy: str = DEFAULT_POLICY,
     max_failures: int | None = None,
+    strict: bool = False,
     measure_energy: bool = False,
     energy_backend: str = AUTO_BACKEND,
     carbon_g_per_kwh: float | None = None,
@@ -133,6 +134,7 @@ def run(
         gpu_busy_memory_mb=gpu_busy_memory_mb,
         policy=policy,
         max_failures=max_failures,
+        strict=strict,
         energy=EnergyRequest.of(
             measure=measure_energy, backend=energy_backend, g_per_kwh=carbon_g_per_kwh, country=country, pue=pue
         ),

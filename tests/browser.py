@@ -34,7 +34,7 @@ DRIVER = "chromedriver"
 DRIVER_FOLDERS = ("/usr/lib/chromium", "/usr/lib/chromium-browser", "/opt/google/chrome", "/usr/lib/chromium/browser")
 PACKAGES = ("chromium", "chromium-driver")
 HOW_TO_GET_ONE = "On Debian: apt install chromium chromium-driver. Elsewhere: Chrome or Chromium, and its chromedriver."
-_NOT_RUN = pytest.StashKey[list[str]]()
+_NO_BROWSER = "no browser: "
 
 
 @dataclass(frozen=True)
@@ -150,8 +150,7 @@ def browser(request: pytest.FixtureRequest) -> Browser:
     """The session's browser, 1280 by 900 and light; without one the test is skipped, and the session's end says so."""
     missing = find_browser().missing
     if missing:
-        request.config.stash.setdefault(_NOT_RUN, []).append(request.node.nodeid)
-        pytest.skip(f"no browser: {missing}")
+        pytest.skip(f"{_NO_BROWSER}{missing}")
     running: Browser = request.getfixturevalue("_running_browser")
     running.resize(1280)
     running.prefer("light")
@@ -162,7 +161,9 @@ def browser(request: pytest.FixtureRequest) -> Browser:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
     """After everything else: that the browser tests did not run. A skip among many is overlooked."""
     yield
-    not_run = terminalreporter.config.stash.get(_NOT_RUN, [])
+    # What ran in processes of pytest-xdist is known by its reports alone.
+    skipped = terminalreporter.stats.get("skipped", [])
+    not_run = [report for report in skipped if f"Skipped: {_NO_BROWSER}" in str(report.longrepr)]
     if not_run:
         terminalreporter.section("THE BROWSER TESTS DID NOT RUN", sep="!", red=True, bold=True)
         for line in (

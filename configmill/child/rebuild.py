@@ -87,6 +87,7 @@ def meta_of(attempt: Attempt) -> ConfigMeta:
         project_dir=attempt.project_dir,
         config_builder=attempt.config_builder,
         gpus=attempt.gpus,
+        strict=attempt.strict,
     )
 
 

@@ -78,6 +78,10 @@ def add_what(parser: Parser) -> None:
         "--set", metavar="KEY=VALUE", action="append", default=[],
         help="set a key of every config: --set model.lags=3 (a Python literal, else text); may be repeated",
     )  # fmt: skip
+    group.add_argument(
+        "--strict", action="store_true",
+        help="a key that has no effect here is an error of its experiment, where the experiment can tell",
+    )  # fmt: skip
 
 
 def add_selection(parser: Parser) -> None:
@@ -191,6 +195,7 @@ def _request(
         start_method=given.start_method,
         preload=tuple(name.strip() for names in given.preload for name in names.split(",")),
         **device_fields(given),
+        strict=given.strict,
         energy=energy_asked(given),
         log_level=_level(given.log_level),
         command=tuple(sys.argv),
@@ -209,6 +214,8 @@ def foreground_request(given: argparse.Namespace) -> RunRequest:
         project_dir=project_dir,
         selection=Selection(ranges=((index, index),), text=f"--config_idx {given.config_idx}"),
         overrides=parse_overrides(given.set),
+        strict=given.strict,
+        energy=energy_asked(given),
         start_method=FOREGROUND,
         log_level=_level(given.log_level),
         command=tuple(sys.argv),

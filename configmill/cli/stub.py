@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from configmill.child.experiment_process import open_streams, prepare_process
+from configmill.child.metering import Metering, add_to_result, start_metering
 from configmill.child.ranks.by_hand import LaunchPlace, launch_place
 from configmill.child.ranks.folder import RanksFolder
 from configmill.child.ranks.launched import perform_launched
@@ -24,11 +25,13 @@ from configmill.child.ranks.rank import perform_rank, prefix_of, run_rank
 from configmill.child.record import make_record, write_end, write_status
 from configmill.child.stub import perform
 from configmill.child.user_logging import FORMAT
+from configmill.cli.energy_options import add_energy
 from configmill.cli.exits import exit_code_of
 from configmill.cli.options import EXIT_CODES, add_function, add_what, foreground_request
 from configmill.cli.parser import Parser
 from configmill.errors import Terminated, UsageError
 from configmill.manager.beginning import begin
+from configmill.manager.energy import energy_orders, settle_energy
 from configmill.manager.run_record import RunRecord
 from configmill.plan.plan import Plan, make_plan
 from configmill.processes import become_subreaper, end_all_children
@@ -65,6 +68,7 @@ def command(arguments: Sequence[str], raised: list[BaseException]) -> int:
     parser = Parser("run_experiment_stub.py", DESCRIPTION, EXIT_CODES)
     add_function(parser)
     add_what(parser)
+    add_energy(parser)
     group = parser.add_argument_group("which of them, and how")
     group.add_argument("--config_idx", metavar="I", required=True, help="the config at this index (from 0)")
     group.add_argument("--log_level", metavar="LEVEL", default="INFO", help="DEBUG, INFO, WARNING, ERROR or CRITICAL")
@@ -73,7 +77,7 @@ def command(arguments: Sequence[str], raised: list[BaseException]) -> int:
         raise UsageError(
             "run_experiment_stub.py was called from inside an experiment. Call the experiment's function instead."
         )
-    request = foreground_request(given)
+    request = settle_energy(foreground_request(given))
     directory = CampaignDir(request.dst_dir)
     place = launch_place(directory, os.environ)
     if place is not None and place.rank > 0:
@@ -87,7 +91,7 @@ def command(arguments: Sequence[str], raised: list[BaseException]) -> int:
         interrupt_unfinished([directory.experiment(digest)], record.run, request.target)
         attempt = begin(request, plan, campaign, index)
         began = time.monotonic()
-        report = _perform(attempt, record.run, request.log_level, plan.resources[index], place)
+        report = _perform(attempt, record.run, request, plan.resources[index], place)
         record.derive_tables(plan)
         summary = _summarise(record.run, request, plan, attempt.number, report, time.monotonic() - began)
         record.close(summary)
@@ -128,13 +132,17 @@ def _summarise(run: str, request: RunRequest, plan: Plan, number: int, report: R
     )
 
 
-def _perform(attempt: Attempt, run: str, log_level: str, asked: ResourceRequest, place: LaunchPlace | None) -> Report:
+def _perform(
+    attempt: Attempt, run: str, request: RunRequest, asked: ResourceRequest, place: LaunchPlace | None
+) -> Report:
     """Run the experiment here, or in ranks below, and leave the record that a minder would."""
+    log_level = request.log_level
     os.environ.update(attempt.to_env())
     if place is not None:
         open_streams(prefix_of(place.rank))
     _log_to_terminal_and(attempt.dir.log(attempt.number), log_level)
     write_status(attempt.dir, status.RUNNING, attempt.number, attempt.index, os.getpid())
+    meter = _start_meter(request)
     started = time.time()
     num_processes = asked.processes_on(asked.num_gpus.least) or 1
     if place is not None:
@@ -143,8 +151,15 @@ def _perform(attempt: Attempt, run: str, log_level: str, asked: ResourceRequest,
         report = _perform_launched(attempt, num_processes, log_level)
     else:
         report = perform(attempt)
+    ended = time.time()
     if report.status == status.INTERRUPTED:
         report.failure_class = status.CANCELLED
+    reading = None if meter is None else meter.finish()
+    if num_processes > 1 and place is None:  # what its launcher has left, and not before the meter is done
+        end_all_children()
+        become_subreaper(False)
+    if reading is not None and report.status in status.SUCCESSES:
+        add_to_result(attempt.dir.result, reading)
     own, below = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     launched = num_processes > 1 or place is not None
     record = make_record(
@@ -152,27 +167,37 @@ def _perform(attempt: Attempt, run: str, log_level: str, asked: ResourceRequest,
         number=attempt.number,
         index=attempt.index,
         started=started,
-        ended=time.time(),
+        ended=ended,
         report=report,
         start_method=FOREGROUND,
         pid=os.getpid(),
         resources=asked.started_with(0).to_json() if launched else None,
         peak_rss_bytes=max(own.ru_maxrss * 1024, report.peak_rss_bytes or 0),
         cpu_seconds=own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime,
+        energy=None if reading is None else reading.to_json(),
     )
     write_end(attempt.dir, record)
     return report
 
 
+def _start_meter(request: RunRequest) -> Metering | None:
+    """The meter of the whole attempt, where one is asked for; others may be at work on this host at the same time."""
+    orders = energy_orders(request, exclusive=False, shared=False)
+    if orders is None:
+        return None
+    lifeline_fd, _ = os.pipe()  # no manager's: it stays open as long as this process lives
+    meter = start_metering(orders, (), lifeline_fd)
+    if meter is not None:
+        meter.wait_until_ready(lambda: False)
+    return meter
+
+
 def _perform_launched(attempt: Attempt, num_processes: int, log_level: str) -> Report:
     """Start the ranks as the manager has them started; they print to the terminal."""
     become_subreaper()
-    report = perform_launched(
+    return perform_launched(
         attempt, num_processes=num_processes, search_path=[entry for entry in sys.path if entry], log_level=log_level
     )
-    end_all_children()
-    become_subreaper(False)
-    return report
 
 
 def _perform_beside_others(attempt: Attempt, place: LaunchPlace, log_level: str) -> Report:

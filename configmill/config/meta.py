@@ -28,6 +28,7 @@ class ConfigMeta:
         "gpus",
         "idx",
         "project_dir",
+        "strict",
     )
 
     #: Index of the config in the list that its builder returns.
@@ -48,6 +49,8 @@ class ConfigMeta:
     config_builder: str | None
     #: Ids of the devices leased to this attempt.
     gpus: tuple[str, ...]
+    #: Whether the command has --strict: a key without effect is to be an error, where the experiment can tell.
+    strict: bool
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class ConfigMeta:
         project_dir: str | None = None,
         config_builder: str | None = None,
         gpus: tuple[str, ...] = (),
+        strict: bool = False,
     ) -> None:
         given: dict[str, Any] = {
             "idx": idx,
@@ -72,6 +76,7 @@ class ConfigMeta:
             "project_dir": project_dir,
             "config_builder": config_builder,
             "gpus": tuple(gpus),
+            "strict": strict,
         }
         for name, value in given.items():
             object.__setattr__(self, name, value)
@@ -92,7 +97,10 @@ class ConfigMeta:
         return hash(tuple(self._fields().values()))
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in self._fields().items() if value not in (None, ()))
+        applying = {
+            name: value for name, value in self._fields().items() if value not in (None, ()) and value is not False
+        }
+        given = ", ".join(f"{name}={value!r}" for name, value in applying.items())
         return f"ConfigMeta({given})"
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import sys
 
-from configmill.protocol.attempt import VARIABLES
+from configmill.protocol.attempt import STRICT, VARIABLES
 from configmill.protocol.energy import ENERGY
 
 TYPE_CHECKING = False  # what the server imports for itself makes each fork dearer
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
 #: What is set for each attempt by itself.
-PER_ATTEMPT = frozenset({*VARIABLES, "CUDA_VISIBLE_DEVICES", ENERGY})
+PER_ATTEMPT = frozenset({*VARIABLES, "CUDA_VISIBLE_DEVICES", STRICT, ENERGY})
 
 _KIND: Any = type(os.environ)
 _LIBRARY = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")

@@ -66,6 +66,7 @@ def _attempt(
         project_dir=request.project_dir,
         gpus=gpus,
         cuda_visible_devices=shown,
+        strict=request.strict,
     )
 
 

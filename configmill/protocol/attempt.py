@@ -28,6 +28,8 @@ PROJECT_DIR = "CONFIGMILL_PROJECT_DIR"
 GPUS = "CONFIGMILL_GPUS"
 #: CUDA's own variable; it is set beside the others, and isn't one that says whose attempt a process is.
 CUDA_VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
+#: "1" where the command has --strict; not set where it hasn't.
+STRICT = "CONFIGMILL_STRICT"
 
 #: Every variable that a child is given.
 VARIABLES = (CONFIG_BUILDER, CONFIG_IDX, DST_DIR, TARGET, CONFIG_DIGEST, OVERRIDES, ATTEMPT, PROJECT_DIR, GPUS)
@@ -52,6 +54,7 @@ class Attempt:
         project_dir: str,
         gpus: tuple[str, ...] = (),
         cuda_visible_devices: str | None = None,
+        strict: bool = False,
     ) -> None:
         self.config_builder = config_builder
         self.index = index
@@ -65,13 +68,19 @@ class Attempt:
         self.gpus = gpus
         #: What CUDA is to show to the child; None leaves the environment as it is.
         self.cuda_visible_devices = cuda_visible_devices
+        #: Whether a key without effect is to be an error, where the experiment can tell.
+        self.strict = strict
         #: The experiment's directory.
         self.dir: ExperimentDir = CampaignDir(dst_dir).experiment(digest)
 
     def to_env(self) -> dict[str, str]:
         """The variables to set for a child."""
-        shown = self.cuda_visible_devices
-        return self.marks() if shown is None else {**self.marks(), CUDA_VISIBLE_DEVICES: shown}
+        variables = self.marks()
+        if self.cuda_visible_devices is not None:
+            variables[CUDA_VISIBLE_DEVICES] = self.cuda_visible_devices
+        if self.strict:
+            variables[STRICT] = "1"
+        return variables
 
     def marks(self) -> dict[str, str]:
         """The variables that say whose a process is; what user code starts in turn has them too."""
@@ -113,6 +122,7 @@ class Attempt:
             project_dir=environ[PROJECT_DIR],
             gpus=tuple(gpus.split(",")) if gpus else (),
             cuda_visible_devices=environ.get(CUDA_VISIBLE_DEVICES),
+            strict=environ.get(STRICT) == "1",
         )
 
 

@@ -129,6 +129,8 @@ class RunRequest:
     policy: str = DEFAULT_POLICY
     #: After how many experiments that fail alike the others of their family don't start; None for never.
     max_failures: int | None = None
+    #: A key without effect is an error of its experiment, where the experiment can tell.
+    strict: bool = False
     #: None where the command says nothing about energy.
     energy: EnergyRequest | None = None
     #: None for an experiment that is a function.

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from configmill import Config
 from experiments.llm_inference import effects, keys
 from experiments.llm_inference.effects import Backend
 from experiments.llm_inference.keys import SettingsError
@@ -183,6 +184,8 @@ class Settings:
         contradict one another.
         """
         values = keys.read(config)
+        if isinstance(config, Config) and config.meta.strict:
+            values["strict"] = True
         settings = _from_values(values, keys.flat(config))
         _check_together(settings)
         return settings
@@ -204,7 +207,7 @@ class Settings:
         """
         sentences = effects.ineffective(self, backend)
         if self.strict and sentences:
-            raise SettingsError(f"{' '.join(sentences)} Leave out what has no effect, or set strict to False.")
+            raise SettingsError(f"{' '.join(sentences)} Leave out what has no effect, or strict (--strict).")
         return sentences
 
 

@@ -74,6 +74,25 @@ def test_stub_takes_both_spellings(squares: Project) -> None:
     assert squares.json(2, "config.json") == {"x": 2, "name": "by-hand"}
 
 
+@pytest.mark.parametrize("start_method", ["warm", "cold", None])
+def test_strict_reaches_the_experiment(squares: Project, start_method: str | None) -> None:
+    """`config.meta.strict` says what the command says, under the manager and the stub; it is no part of an identity."""
+    squares.write("experiment.py", "def run(config):\n    return {'strict': config.meta.strict}\n")
+    digests = set()
+    for options in ((), ("--strict",)):
+        if start_method is not None:
+            done = squares.run("--index", "2", "--no_incremental", "--start_method", start_method, *options)
+        else:
+            done = squares.script(
+                "run_experiment_stub.py", "--experiment_builder", "experiment.run", "--config_builder",
+                "builder.build()", "--config_idx", "2", "--dst_dir", str(squares.out), *options,
+            )  # fmt: skip
+        assert done.code == 0, done
+        assert squares.json(2, "result.json") == {"strict": bool(options)}
+        digests.add(squares.result_dir(2).resolve().name)
+    assert len(digests) == 1
+
+
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_help_of_the_manager(project: Project, flag: str) -> None:
     """Help exits 0, shows every option and an example, explains the exit codes, promises nothing that isn't there."""

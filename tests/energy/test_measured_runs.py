@@ -181,6 +181,30 @@ def test_without_a_gpu_it_is_codecarbons(project: Project) -> None:
     assert "codecarbon" not in project.log(0), "its log is not the experiment's"
 
 
+def test_in_the_foreground(project: Project) -> None:
+    """The stub measures as the manager does, also where it launches ranks; an attempt without the flag has nothing."""
+    project.write("experiment.py", EXPERIMENT)
+    project.write("builder.py", BUILDER)
+
+    def stub(index: int, *options: str) -> Any:
+        done = project.script(
+            "run_experiment_stub.py", "--experiment_builder", "experiment.run", "--dst_dir", str(project.out),
+            "--config_builder", builder({}, {"num_processes": 2, "resources": {"launcher": "accelerate"}}),
+            "--config_idx", str(index), *options,
+        )  # fmt: skip
+        assert done.code == 0, done
+        *_, last = sorted((project.result_dir(index) / "attempts").glob("*.json"))
+        return json.loads(last.read_text())["energy"]
+
+    asked = ("--measure_energy", "--energy_backend", "codecarbon", "--country", "FRA")
+    for index in (0, 1):
+        energy = stub(index, *asked)
+        assert energy["method"] == "modelled" and energy["seconds"] > 0.2 and energy["contended"] is True
+        assert project.json(index, "result.json")["energy"]["gross_joules"] == pytest.approx(energy["gross_joules"])
+    assert stub(0) is None
+    assert not meters(project)
+
+
 def test_without_the_flag_there_is_nothing(gpu_project: Project) -> None:
     """No meter, no variable, no key in the result; the record says null."""
     code = "import os\n\ndef run(config):\n    return {'given': os.environ.get('CONFIGMILL_ENERGY')}\n"

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import REPOSITORY
 
 TEST = """
@@ -18,10 +20,22 @@ def test_other():
 """
 
 
-def _pytest(folder: Path, path: str) -> tuple[int, list[str]]:
+def _pytest(folder: Path, path: str, *options: str) -> tuple[int, list[str]]:
     test = folder / "test_of_a_page.py"
     test.write_text(TEST)
-    command = [sys.executable, "-m", "pytest", "-p", "tests.browser", "-p", "no:cacheprovider", "-q", "-c", os.devnull]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "tests.browser",
+        "-p",
+        "no:cacheprovider",
+        "-q",
+        "-c",
+        os.devnull,
+        *options,
+    ]
     done = subprocess.run(
         [*command, "--rootdir", str(folder), str(test)],
         cwd=folder, env={**os.environ, "PATH": path, "PYTHONPATH": str(REPOSITORY)},
@@ -30,9 +44,10 @@ def _pytest(folder: Path, path: str) -> tuple[int, list[str]]:
     return done.returncode, done.stdout.splitlines()
 
 
-def test_no_browser_is_said_at_the_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("-n", "1")])
+def test_no_browser_is_said_at_the_end(tmp_path: Path, options: tuple[str, ...]) -> None:
     """Without a browser the rest passes, and the last thing to read is what was left out and how to get one."""
-    code, lines = _pytest(tmp_path, path=str(tmp_path))
+    code, lines = _pytest(tmp_path, str(tmp_path), *options)
     assert code == 0, lines
     end = lines[-5:]
     assert "THE BROWSER TESTS DID NOT RUN" in end[0]
