@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import configmill
 from config_builders.llm_inference import base_config, with_resources
 from experiments.llm_inference.locks import held
+from experiments.llm_inference.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +57,16 @@ def is_managed() -> bool:
 
 
 def to_run(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config as it is run: with a model, and with the resources that it needs."""
-    return with_resources({"model_name": base_config["model_name"], **without_id(config)})
+    """The config as it is run: with a model, and with the resources that it needs.
+
+    Raises configmill.UsageError for one that no machine could carry out: trying it, and again, would be of no use.
+    """
+    plain = {"model_name": base_config["model_name"], **without_id(config)}
+    try:
+        Settings.from_config(plain)
+    except SettingsError as error:
+        raise configmill.UsageError(str(error)) from error
+    return with_resources(plain)
 
 
 def without_id(config: Mapping[str, Any]) -> dict[str, Any]:

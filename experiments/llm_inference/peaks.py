@@ -10,9 +10,13 @@ import re
 from typing import Any
 
 #: A pattern of the device's name, then FLOP/s in half precision (float16 and bfloat16) and in float32 without TF32, as
-#: torch multiplies by default. From NVIDIA's data sheet of each device, halved where it says "with sparsity".
+#: torch multiplies by default. From NVIDIA's data sheet of each device (GeForce: the white paper of its architecture,
+#: sums in float32), halved where it says "with sparsity".
 _PEAKS: tuple[tuple[str, float, float], ...] = (
-    (r"H200(?! NVL)", 989.5e12, 67.0e12),
+    (r"B200\b", 2250.0e12, 75.0e12),
+    (r"GH200\b", 989.5e12, 67.0e12),
+    (r"H200 NVL", 835.5e12, 60.0e12),
+    (r"H200\b", 989.5e12, 67.0e12),
     (r"H100 NVL", 835.5e12, 60.0e12),
     (r"H100 PCIe", 756.5e12, 51.2e12),
     (r"H100( SXM\d?)?( \d+GB)? HBM3\b", 989.5e12, 67.0e12),
@@ -20,10 +24,17 @@ _PEAKS: tuple[tuple[str, float, float], ...] = (
     (r"V100-SXM2", 125.0e12, 15.7e12),
     (r"V100-PCIE", 112.0e12, 14.0e12),
     (r"L40S\b", 362.05e12, 91.6e12),
+    (r"L40\b", 181.05e12, 90.5e12),
     (r"L4\b", 121.0e12, 30.3e12),
     (r"A40\b", 149.7e12, 37.4e12),
     (r"A30\b", 165.0e12, 10.3e12),
+    (r"A10G\b", 70.0e12, 35.0e12),
     (r"A10\b", 125.0e12, 31.2e12),
+    (r"RTX 6000 Ada", 364.25e12, 91.1e12),
+    (r"RTX A6000\b", 154.8e12, 38.7e12),
+    (r"RTX 4090(?! (D|Laptop))\b", 165.2e12, 82.6e12),
+    (r"RTX 3090 Ti\b", 80.0e12, 40.0e12),
+    (r"RTX 3090\b", 71.0e12, 35.6e12),
     (r"T4\b", 65.0e12, 8.1e12),
 )
 #: Made before bfloat16: what runs in it there is not what the figure is of.

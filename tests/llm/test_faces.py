@@ -26,7 +26,9 @@ SINGLE = """
     print("again:", run_single_config_with_retry(flaky, backoff_base=0))
     many = config("too many", resources={"num_gpus": 1000})
     print("many:", run_single_config_with_retry(many))
-    batch = [config("one"), config("two"), many, config("fails at once"), config("same"), config("same", seed=7)]
+    misspelt = config("misspelt", max_output_token=5)
+    print("misspelt:", run_single_config_with_retry(misspelt))
+    batch = [config("one"), config("two"), many, misspelt, config("fails at once"), config("same"), config("same", seed=7)]
     batch[-1]["cycle_id"] = 2
     print("batch:", batch_launch_experiments(batch, max_parallel=2, max_retries=0))
     print("progress:", sorted(load_progress().items()))
@@ -77,18 +79,19 @@ def test_a_success_gives_true_and_the_id_and_is_not_run_again(done: Done, shared
 
 
 def test_a_config_that_cannot_be_run_is_said_and_is_no_success(done: Done, shared_project: Project) -> None:
-    """What the manager refuses is False with its sentence; it ends neither the script nor the batch that it is in."""
-    assert said(done, "many") == "False"
+    """What could never run is False with its sentence, at once; it ends neither the script nor the batch that it is in."""
+    assert said(done, "many") == said(done, "misspelt") == "False"
     assert "m::s::too many::1 can't be run: " in done.out
-    assert not any("too many" in name for name in attempts(shared_project))
+    assert "m::s::misspelt::1 can't be run: " in done.out and '"max_output_tokens"?' in done.out
+    assert not any("too many" in name or "misspelt" in name for name in attempts(shared_project))
 
 
 def test_a_batch_says_of_each_name_whether_it_succeeded(done: Done) -> None:
     """The result is by config_name, or by the whole key where a name isn't a config's own, and a summary is printed."""
-    result = {"one": True, "two": True, "too many": False, "fails at once": False, "m::s::same::1": True,
+    result = {"one": True, "two": True, "too many": False, "misspelt": False, "fails at once": False, "m::s::same::1": True,
               "m::s::same::2": True}  # fmt: skip
     assert said(done, "batch") == str(result)
-    assert "4 of 6 succeeded, 2 failed" in done.out
+    assert "4 of 7 succeeded, 3 failed" in done.out
 
 
 def test_all_calls_are_one_campaign(done: Done, shared_project: Project) -> None:
