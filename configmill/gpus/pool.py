@@ -46,7 +46,7 @@ class _Waiter:
 
 
 class GPUResourcePool:
-    """A queue before a `DevicePool`. `devices`: as `--gpus` has them (None: `auto`), or `Device`s.
+    """A queue before a `DevicePool`. `devices`: as `--gpus` has them (None: `auto`), their ids, or `Device`s.
 
     `max_parallel` bounds how many requests hold devices at a time. Asking for more devices than there are is a
     UsageError at once.
@@ -55,7 +55,7 @@ class GPUResourcePool:
     def __init__(
         self,
         max_parallel: int | None = None,
-        devices: Sequence[Device] | str | None = None,
+        devices: Sequence[Device | str | int] | str | None = None,
         lease_dir: str | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -204,7 +204,10 @@ class GPUResourcePool:
             self._serve()  # the one behind it may be the first now
 
 
-def _selection(devices: Sequence[Device] | str | None, nvml: Nvml) -> Selection:
+def _selection(devices: Sequence[Device | str | int] | str | None, nvml: Nvml) -> Selection:
     if devices is None or isinstance(devices, str):
         return select(devices or "auto", os.environ, nvml)
-    return Selection(tuple(devices))
+    known = tuple(device for device in devices if isinstance(device, Device))
+    if len(known) == len(devices):
+        return Selection(known)
+    return select(",".join(str(device) for device in devices), os.environ, nvml)

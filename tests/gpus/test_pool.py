@@ -168,6 +168,14 @@ def test_what_can_never_be_had(pool: GPUResourcePool, count: float) -> None:
         pytest.fail("granted")
 
 
+def test_devices_by_their_ids(leases: LeaseDir) -> None:
+    """A list of ids is what --gpus has with commas, its errors included."""
+    with GPUResourcePool(devices=["virtual:2"], lease_dir=leases.path) as pool, pool.lease(2, timeout=1) as ids:
+        assert ids == ["virtual:0", "virtual:1"]
+    with pytest.raises(UsageError, match="--gpus '0,nonsense'"):
+        GPUResourcePool(devices=[0, "nonsense"], lease_dir=leases.path)
+
+
 def test_no_devices(leases: LeaseDir) -> None:
     """Where there is no device, asking for one says why; asking for none is granted."""
     pool = GPUResourcePool(devices="none", lease_dir=leases.path)
