@@ -12,6 +12,7 @@ on every host.
 """
 
 import copy
+import math
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -85,7 +86,7 @@ base_config: dict[str, Any] = {
 #: By name, what is changed of the base config: one thing at a time.
 _CONTROLLED: dict[str, dict[str, Any]] = {
     "base": {},
-    **{f"batch_size_{size}": {_BATCH_SIZE: size} for size in (1, 2, 4, 16, 32, 64)},
+    **{f"batch_size_{size}": {_BATCH_SIZE: size} for size in (1, 2, 4, 16, 32)},
     **{f"precision_{name}": {"fp_precision": name} for name in ("bfloat16", "float16")},
     "decoder_temperature_0.7": {
         "decoder_config.decoding_mode": "temperature",
@@ -224,14 +225,14 @@ def with_resources(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a config with what the experiment manager must know to run it; what its own `resources` say holds.
 
     Alone on the host, since it measures; under accelerate where it has several processes; within its `gpu_list`. Out of
-    device memory it goes on with half the batch, down to 1: "auto" begins with the largest.
+    device memory it goes on with half the batch, down to 1: "auto" begins with the largest that its prompts can fill.
     """
     complete = copy.deepcopy(dict(config))
     batching = dict(complete.get("batching_options") or {})
     halved = _ADAPTIVE if batching.get("adaptive_batching") else _FIXED
     for key in halved:
         if batching.get(key) == "auto":
-            batching[key] = AUTO_BATCH_SIZE
+            batching[key] = _largest_batch(complete)
         elif batching.get(key) is None:
             batching[key] = KEYS[f"batching_options.{key}"].default  # what isn't there can't be halved
     complete["batching_options"] = batching
@@ -310,3 +311,13 @@ def build_notebook(dst_dir: str = "out/llm_inference") -> ConfigList:
     when the campaign goes on, so that a new look at it needs --no_incremental.
     """
     return ConfigList([{"results_dir": dst_dir}])
+
+
+def _largest_batch(config: Mapping[str, Any]) -> int:
+    """What "auto" begins with: no more than the prompts of a process."""
+    num_prompts, num_processes = (
+        config.get(key) or KEYS[key].default for key in ("num_input_prompts", "num_processes")
+    )
+    if not (isinstance(num_prompts, int) and isinstance(num_processes, int)):  # the experiment says what is wrong
+        return AUTO_BATCH_SIZE
+    return min(AUTO_BATCH_SIZE, math.ceil(num_prompts / num_processes))

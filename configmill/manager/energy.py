@@ -14,7 +14,7 @@ from configmill.errors import UsageError
 from configmill.measure.energy.carbon import Carbon
 from configmill.measure.energy.rapl import RaplCounter
 from configmill.measure.energy.source import EnergyUnavailableError
-from configmill.protocol.energy import AUTO, CODECARBON, RAPL, EnergyOrders
+from configmill.protocol.energy import AUTO, CODECARBON, NVML, RAPL, EnergyOrders
 from configmill.protocol.request import RunRequest
 
 
@@ -54,8 +54,10 @@ def energy_orders(request: RunRequest, *, exclusive: bool, shared: bool) -> Ener
 def energy_notes(request: RunRequest, num_without_gpu: int) -> list[str]:
     """That there will be no measurement, where there will be none; `num_without_gpu` experiments have no GPU."""
     asked = request.energy
-    if asked is None or not asked.measure or asked.backend != AUTO or not num_without_gpu:
+    if asked is None or not asked.measure or asked.backend not in (AUTO, NVML) or not num_without_gpu:
         return []
+    if asked.backend == NVML:
+        return ["the energy of experiments without a GPU will not be known: nvml reads the meters of GPUs alone"]
     reason = _rapl_problem()
     if reason is None:
         return []

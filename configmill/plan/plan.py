@@ -6,7 +6,7 @@ plan.config(3), plan.digests[3], plan.selected
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,7 +20,7 @@ from configmill.measure.host import memory_limit_bytes, usable_cpus
 from configmill.plan.estimates import ask_estimator, has_estimator
 from configmill.plan.launchers import check_launchers
 from configmill.plan.meetable import check_meetable
-from configmill.plan.resources import from_mapping, with_command, with_estimate
+from configmill.plan.resources import from_mapping, is_launched_unsaid, with_command, with_estimate
 from configmill.plan.selection import select
 from configmill.protocol.layout import CampaignDir
 from configmill.protocol.request import FOREGROUND, RunRequest
@@ -66,7 +66,7 @@ def make_plan(
     put_first_on_path(request.project_dir)
     make_policy(request.policy)  # before anything is created
     built = build(request.config_builder) if configs is None else configs
-    digests, resources = [], []
+    digests, resources, unlaunched = [], [], set()
     by_command = with_command(NOTHING_ASKED, request.num_gpus)
     for index in range(len(built)):
         config = entry(built, index, request.config_builder)
@@ -74,39 +74,47 @@ def make_plan(
         digests.append(_digest(request.target, config, index))
         asked = from_mapping(config.get("resources"), index, config)
         resources.append(by_command if asked is NOTHING_ASKED else with_command(asked, request.num_gpus))
+        if is_launched_unsaid(asked, config):
+            unlaunched.add(index)
     duplicates = find_duplicates(digests)
     if duplicates is not None:
         raise _duplicate(request, *duplicates)
     selected = select(request.selection, len(built))
+    plan = Plan(built, digests, resources, selected, request.overrides, warnings=())
+    _estimate(request, plan, resources, unlaunched, configs, find_devices)
     check_launchers(request.target, {index: resources[index] for index in selected})
     if request.start_method != FOREGROUND:  # in the foreground nothing is handed out, and nothing waits
-        _estimate(request, resources, digests, selected, configs, find_devices)
         _check_meetable(request, resources, digests, selected, find_devices)
-    return Plan(built, digests, resources, selected, request.overrides, warnings=())
+    return plan
 
 
 def _estimate(
     request: RunRequest,
+    plan: Plan,
     resources: list[ResourceRequest],
-    digests: Sequence[str],
-    selected: Sequence[int],
+    unlaunched: Set[int],
     given: ConfigList | None,
     find_devices: FindDevices | None,
 ) -> None:
-    """Put estimates into `resources` where nobody has said how many devices; `given` are configs given as objects."""
-    if not request.hands_out_gpus or request.num_gpus is not None:
-        return
-    unsaid = [index for index in selected if "num_gpus" not in resources[index].origins]
+    """Put estimates into `resources`, the plan's, where nobody has said how many devices, or what is to launch it.
+
+    `unlaunched` are those that may want a launcher; `given` are configs given as objects.
+    """
+    # In the foreground nothing is handed out.
+    wants_gpus = request.hands_out_gpus and request.num_gpus is None and request.start_method != FOREGROUND
+    without_gpus = {index for index in plan.selected if wants_gpus and "num_gpus" not in resources[index].origins}
+    unsaid = [index for index in plan.selected if index in without_gpus or index in unlaunched]
     if not unsaid or not has_estimator(request.target, request.project_dir):
         return
-    wanted = [index for index in unsaid if _may_run(request, digests[index])]
+    wanted = [index for index in unsaid if _may_run(request, plan.digests[index])]
     if not wanted:
         return
     configs = None if given is None else {index: given[index] for index in wanted}
-    there = () if find_devices is None else find_devices()[0]
+    there = () if find_devices is None or not wants_gpus else find_devices()[0]
     devices = {index: [device for device in there if resources[index].names(device)] for index in wanted}
     for index, estimate in ask_estimator(request, wanted, configs, devices).items():
-        resources[index] = with_estimate(resources[index], estimate, index)
+        asked = estimate if index in without_gpus else {"launcher": estimate.get("launcher")}
+        resources[index] = with_estimate(resources[index], asked, index, plan.config(index))
 
 
 def _check_meetable(

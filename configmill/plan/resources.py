@@ -44,7 +44,7 @@ _AMOUNTS = {
 }
 _KNOWN = ("num_gpus", *_AMOUNTS, "exclusive_host", "priority", "on_oom", "launcher", "gpu_list")
 #: What an estimator may return.
-ESTIMATED = ("num_gpus", "gpu_memory_gb", "memory_gb", "expected_seconds")
+ESTIMATED = ("num_gpus", "gpu_memory_gb", "memory_gb", "expected_seconds", "launcher")
 
 
 def from_mapping(asked: Any, index: int, config: Config | None = None) -> ResourceRequest:
@@ -81,7 +81,15 @@ def with_command(request: ResourceRequest, num_gpus: float | None) -> ResourceRe
     return replace(request, num_gpus=count, origins={**request.origins, "num_gpus": COMMAND})
 
 
-def with_estimate(request: ResourceRequest, estimate: Mapping[str, Any], index: int) -> ResourceRequest:
+def is_launched_unsaid(request: ResourceRequest, config: Config) -> bool:
+    """Whether a config names several processes and nobody has said what starts them: its module may know."""
+    number = None if "launcher" in request.origins else real_number(config.get(NUM_PROCESSES))
+    return number is not None and number > 1
+
+
+def with_estimate(
+    request: ResourceRequest, estimate: Mapping[str, Any], index: int, config: Config | None = None
+) -> ResourceRequest:
     """The request with what an estimator returned for the config at `index`, where nobody has asked for that yet.
 
     Raises UsageError, naming config and key, for what makes no sense.
@@ -94,7 +102,10 @@ def with_estimate(request: ResourceRequest, estimate: Mapping[str, Any], index: 
     _fields(given, lambda key: f"{what}: {key}")  # also what isn't wanted must make sense
     wanted = {key: value for key, value in given.items() if key not in request.origins}
     origins = {**request.origins, **dict.fromkeys(wanted, ESTIMATOR)}
-    return replace(request, **_fields(wanted, str), origins=origins, estimate=dict(estimate))
+    fields = _fields(wanted, str)
+    if "launcher" in wanted and config is not None:
+        fields["num_processes"] = _num_processes(config, index)
+    return replace(request, **fields, origins=origins, estimate=dict(estimate))
 
 
 def _unknown(key: str, index: int) -> UsageError:

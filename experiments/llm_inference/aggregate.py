@@ -50,6 +50,7 @@ def inference_metrics(settings: Settings, runs: Sequence[RankRun]) -> dict[str, 
     """Return throughput over the window, and latencies over the pass that was made for them, of all ranks."""
     windows = [_window(run) for run in runs]
     counts = counts_of(runs)
+    batch_sizes = sorted({len(batch.input_lengths) for window in windows for batch in window.batches})
     wall_s = wall_seconds([(window.started, window.ended) for window in windows])
     num_iterations = min(window.num_iterations for window in windows)
     measurement = settings.measurement
@@ -63,7 +64,8 @@ def inference_metrics(settings: Settings, runs: Sequence[RankRun]) -> dict[str, 
         **per_process({**totals, "output_tokens_per_s": ratio(counts.output_tokens, wall_s)}, len(runs)),
         "arrivals": settings.arrivals.process,
         "waited_for_arrivals_s": max(window.waited_s for window in windows),
-        "batch_sizes": sorted({len(batch.input_lengths) for window in windows for batch in window.batches}),
+        "batch_sizes": batch_sizes,
+        "effective_batch_size": batch_sizes[-1],
         "latencies": _latency_metrics(settings, runs),
     }
 

@@ -22,6 +22,7 @@ from experiments.llm_inference.intervals import LEAST_REPEATS, Interval, interva
 from experiments.llm_inference.setups import ENERGY, ORDER, RATE, Metric, describe, told_apart
 
 TOO_FEW = "too few repeats for a claim"
+ALONE = "nothing to compare it with"
 NO_CAMPAIGN = (
     "There is no campaign in {0!r}. Run one first (`make demo-llm` makes out/llm_inference), or give the --dst_dir of "
     "another one as `results_dir`."
@@ -182,12 +183,15 @@ def _standing(point: tuple[Interval, Interval], points: Sequence[tuple[Interval,
 
 def _claims(ordered: Sequence[Interval]) -> list[str]:
     """What can be said of each, best first: against the first that has an interval."""
-    best = next((interval for interval in ordered if interval.half_width is not None), None)
+    if len(ordered) == 1:
+        return [ALONE]
+    known = [interval for interval in ordered if interval.half_width is not None]
+    if len(known) < 2:  # nobody to compare with
+        return [TOO_FEW] * len(ordered)
+    best = known[0]
     leader = "best" if best is ordered[0] else f"best of those with {LEAST_REPEATS} repeats or more"
     words = {None: TOO_FEW, True: "not distinguishable from the best", False: "worse"}
-    return [
-        leader if interval is best else words[None if best is None else interval.overlaps(best)] for interval in ordered
-    ]
+    return [leader if interval is best else words[interval.overlaps(best)] for interval in ordered]
 
 
 def _interval(row: "pd.Series[Any]", suffix: str = "") -> Interval:

@@ -71,6 +71,8 @@ def to_run(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def without_id(config: Mapping[str, Any]) -> dict[str, Any]:
     """The config as plain dicts, without an id that an earlier run left in it."""
+    if not isinstance(config, Mapping):
+        raise TypeError(f"The config is {config!r}, which is no mapping. Give one with a 'model_name'.")
     plain = configmill.Config(config).to_dict()
     plain.pop(EXPERIMENT_ID, None)
     return plain

@@ -8,6 +8,7 @@ A key counts only where the config gives it, and with a value that asks for some
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,12 @@ def ineffective(settings: Settings, backend: Backend) -> list[str]:
     for name, reason in _idle(settings, backend):
         if _asks(settings, name):
             found.setdefault(name, f"{name} has no effect: {reason}.")
-    return list(found.values())
+    return [*found.values(), *_beyond_the_prompts(settings, backend)]
+
+
+def idle_keys(settings: Settings, backend: Backend) -> set[str]:
+    """Return the keys that nothing reads, whether the config gives them or not."""
+    return {name for name, _ in _idle(settings, backend)}
 
 
 def _asks(settings: Settings, name: str) -> bool:
@@ -51,6 +57,17 @@ def _idle(settings: Settings, backend: Backend) -> Iterator[tuple[str, str]]:
     yield from _idle_arrivals(settings)
     yield from _idle_placement(settings, backend)
     yield from _idle_files(settings)
+
+
+def _beyond_the_prompts(settings: Settings, backend: Backend) -> Iterator[str]:
+    """A batch that can't be filled: `auto` asks for no number."""
+    batching = settings.batching
+    most = math.ceil(settings.num_input_prompts / backend.world_size)
+    if not (batching.adaptive or batching.auto) and batching.batch_size > most:
+        yield (
+            f"batching_options.batch_size___fixed_batching has no effect above {most}: a process has no more prompts, "
+            f"and it is {batching.batch_size}."
+        )
 
 
 def _idle_batching(settings: Settings) -> Iterator[tuple[str, str]]:

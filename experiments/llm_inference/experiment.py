@@ -26,13 +26,15 @@ def run_experiment(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def estimate_gpu_requirements(config: Mapping[str, Any], devices: Sequence[Mapping[str, Any]] = ()) -> Any:
-    """Return how many of the devices that there are an experiment needs, and how much memory of each.
+    """Return how many of the devices that there are an experiment needs, how much memory of each, and its launcher.
 
-    The model is fetched here, where it isn't on this host yet: before a device is leased. Without devices nothing is
-    asked for, and the experiment runs on the CPU.
+    The model is fetched here, where it isn't on this host yet: before a device is leased. Without devices none is
+    asked for, and the experiment runs on the CPU. Several processes are ranks, which accelerate starts.
     """
+    number = config.get("num_processes")
+    launcher = {"launcher": "accelerate"} if isinstance(number, int) and number > 1 else {}
     if not devices:
-        return None
+        return launcher or None
     from experiments.llm_inference.requirements import requirements_of
 
-    return requirements_of(config, devices)
+    return {**(requirements_of(config, devices) or {}), **launcher} or None

@@ -94,7 +94,6 @@ def effective(model: Any, generator: Generator, settings: Settings, world_size: 
         "placement": sharding.placement(model)["parameters"],
         "world_size": world_size,
         "num_threads": torch.get_num_threads(),
-        "batch_size": None if settings.batching.adaptive else settings.batching.batch_size,
         "arrivals": settings.arrivals.process,
         "generate": generator.arguments,
         "attention": getattr(model.config, "_attn_implementation", None),

@@ -99,6 +99,14 @@ def _devices(value: Any) -> tuple[int | str, ...]:
         raise ValueError("Give a list of device numbers or UUIDs: [0, 1].") from None
 
 
+def _seed(value: Any) -> int:
+    """A seed of torch's: the ranks take it and those after it."""
+    seed = _whole(0)(value)
+    if seed >= 2**63:
+        raise ValueError("Give a whole number from 0, below 2**63.")
+    return seed
+
+
 #: As configs write them -> what torch calls them.
 PRECISIONS = {
     "float32": "float32",
@@ -138,7 +146,7 @@ KEYS: dict[str, Key] = {
     "fixed_output_length": Key(_boolean, True),
     "num_warmup_iterations": Key(_whole(0)),
     "fp_precision": Key(_one_of(PRECISIONS), "float32"),
-    "seed": Key(_whole(0), 0),
+    "seed": Key(_seed, 0),
     "strict": Key(_boolean, False),
     "save_outputs": Key(_boolean, False),
     "decode_token_to_text": Key(_boolean, False),
@@ -187,6 +195,8 @@ def read(config: Mapping[str, Any]) -> dict[str, Any]:
     Raises SettingsError for a key that there isn't, with the nearest one, for a value that a key doesn't take, and
     where a required key is missing.
     """
+    if not isinstance(config, Mapping):
+        raise SettingsError(f"The config is {_shown(config)}, which is no mapping. Give one with a 'model_name'.")
     given = flat(config)
     return {name: _value(name, key, given.get(name)) for name, key in KEYS.items()}
 

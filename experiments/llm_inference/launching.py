@@ -11,8 +11,10 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, BinaryIO
 
+import configmill
 from experiments.llm_inference.campaign import run_in_campaign, to_run
 
 #: How often (s) a log that is being written is looked at.
@@ -40,8 +42,13 @@ def _written(config: Mapping[str, Any], path: str | os.PathLike[str] | None) -> 
     if path is None:
         yield
         return
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(config, file, indent=2, ensure_ascii=False)
+    try:
+        Path(path).write_text(json.dumps(config, indent=2, ensure_ascii=False), "utf-8")
+    except OSError as error:
+        where = os.fspath(path)
+        raise configmill.UsageError(
+            f"temp_config_path is {where!r}, which can't be written: {error.strerror}. Name another, or leave it out."
+        ) from error
     try:
         yield
     finally:

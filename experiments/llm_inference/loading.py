@@ -118,6 +118,11 @@ def _check_architecture(settings: Settings, config: Any) -> None:
             f"is_encoder_decoder is {asked}, and {settings.model.name!r} is {kinds[found]} model. Set it to {found}, "
             "or leave it out."
         )
+    if found and settings.sharding.strategy == "fsdp":
+        raise UnsupportedError(
+            f"sharding_strategy is fsdp, and {settings.model.name!r} is an encoder-decoder model: generation calls "
+            "its encoder by itself, where the weights that both share are not gathered. Use device_map, or none."
+        )
     limit = getattr(config, "max_position_embeddings", None)
     wanted = settings.max_input_tokens + (0 if found else settings.max_output_tokens)
     if limit is not None and wanted > limit:

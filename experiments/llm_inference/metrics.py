@@ -167,13 +167,14 @@ def latencies(batches: Iterable[Batch]) -> dict[str, Any]:
     """
     batches = [batch for batch in batches if batch.step_times_s]
     requests = [request for batch in batches for request in batch.requests()]
+    waited = [request for request in requests if any(batch.queue_s for batch in batches)]
     decoded = sum(num_tokens - 1 for batch in batches for num_tokens in batch.output_lengths if num_tokens)
     return {
         "ttft_s": summary(request.ttft_s for request in requests),
         "itl_s": summary(gap for request in requests for gap in request.itl_s),
         "tpot_s": summary(request.tpot_s for request in requests if request.tpot_s is not None),
         "e2e_s": summary(request.e2e_s for request in requests),
-        "queue_s": summary(request.queue_s for request in requests),
+        "queue_s": summary(request.queue_s for request in waited),  # none where all were there from the beginning
         "response_s": summary(request.queue_s + request.e2e_s for request in requests),
         "prefill_tokens_per_s": ratio(
             sum(sum(batch.input_lengths) for batch in batches), sum(batch.prefill_s for batch in batches)

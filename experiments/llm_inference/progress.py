@@ -42,6 +42,8 @@ def load_progress() -> dict[str, str]:
 
 def save_progress(progress: Mapping[str, Any]) -> None:
     """Keep what is done of `progress`; a value that is false (False, None, "") says that it is not."""
+    if not isinstance(progress, Mapping):
+        raise TypeError(f"progress is {progress!r}, which is no mapping. Give what load_progress() returned.")
     done = {key: value for key, value in progress.items() if value}
     path = Path(keeping_dir(), "configs_run_progress.json")
     with held(os.path.join(keeping_dir(), "progress.lock"), "the saved progress"):
@@ -95,7 +97,8 @@ def log_failed_experiment(
 def _experiments() -> Iterator[tuple[str, str]]:
     """The key of each experiment that began in the campaign; with its id where it succeeded, else an empty one.
 
-    Those that succeeded come last: where a key stands for several, one is enough.
+    The last to run comes last: where a key stands for several, since a config was changed and kept its name, that one
+    counts.
     """
     found = []
     for directory in Path(dst_dir(), "experiments").iterdir():
@@ -103,8 +106,10 @@ def _experiments() -> Iterator[tuple[str, str]]:
         if config:
             done = (directory / "success.txt").exists()
             experiment_id = (_read(directory / "result.json") or {}).get(EXPERIMENT_ID) or directory.name
-            found.append((progress_key(config), str(experiment_id) if done else ""))
-    yield from sorted(found, key=lambda pair: bool(pair[1]))
+            last_began = (directory / "attempts").stat().st_mtime_ns
+            found.append((last_began, progress_key(config), str(experiment_id) if done else ""))
+    for _, key, experiment_id in sorted(found):
+        yield key, experiment_id
 
 
 def _saved() -> dict[str, Any]:

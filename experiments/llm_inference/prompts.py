@@ -129,7 +129,7 @@ def _packaged() -> Path:
 
 def _from_file(path: Path, source: str, name: str | None) -> Iterator[str]:
     try:
-        lines = path.read_text("utf-8").split("\n")  # splitlines would also cut at a text's own separators
+        lines = path.read_text("utf-8-sig").split("\n")  # splitlines would also cut at a text's own separators
     except FileNotFoundError:
         raise SettingsError(
             f"prompts.source is {source!r}, and there is no such file. Name a JSONL or text file, 'default', "
@@ -149,7 +149,7 @@ def _from_json_lines(lines: Sequence[str], source: str, name: str | None) -> Ite
         place = f"line {number} of prompts.source {source!r}"
         try:
             record = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise SettingsError(f"{place} is no JSON: {error}. Write one object a line: {{'prompt': '...'}}.") from None
         about_the_file = isinstance(record, Mapping) and bool(record) and all(key.startswith("_") for key in record)
         if not about_the_file:
@@ -179,11 +179,20 @@ def _from_hub(name: str, prompts: PromptSettings) -> Iterator[str]:
 
 def _text_of(record: Any, name: str | None, place: str) -> str:
     if isinstance(record, str) and name is None:
-        return record
+        return _checked(record, place)
     fields = record if isinstance(record, Mapping) else {}
     for wanted in _FIELDS if name is None else (name,):
         if isinstance(fields.get(wanted), str):
-            return str(fields[wanted])
+            return _checked(fields[wanted], place)
     wanted = name or " or ".join(_FIELDS)
     has = ", ".join(map(str, fields)) or "none"
     raise SettingsError(f"{place} has no text in the field {wanted} (fields: {has}). Name one in prompts.field.")
+
+
+def _checked(text: str, place: str) -> str:
+    """The text, which JSON may have half a character of."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise SettingsError(f"{place} is no text that can be written in UTF-8: {error}. Correct it there.") from None
+    return text

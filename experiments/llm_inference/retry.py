@@ -114,7 +114,7 @@ def _can_run(config: Mapping[str, Any]) -> bool:
 
 def _names(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """What each is called in the result: its name, or where that isn't its own, its key."""
-    given = [config.get("config_name") for config in configs]
+    given = [without_id(config).get("config_name") for config in configs]
     count = Counter(given)
     names = [
         str(name) if name is not None and count[name] == 1 else progress_key(config)

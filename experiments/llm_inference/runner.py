@@ -220,6 +220,7 @@ class ExperimentRunner:
         settings, runs = self.settings, self._gathered
         shape, why = self._shape()
         compute = aggregate.compute_metrics(settings, runs, shape, why)
+        metrics = aggregate.inference_metrics(settings, runs)
         local, whole = aggregate.energy_results(runs, compute["flops"])
         results = {
             "experiment_setup": self._setup(runs),
@@ -227,6 +228,7 @@ class ExperimentRunner:
                 "requested": settings.requested(),
                 "effective": {
                     **facts.effective(self.model, self._generator, settings, len(runs)),
+                    "batch_size": metrics["effective_batch_size"],
                     "num_warmup_iterations": self._num_warmups,
                 },
                 "without_effect": self._without_effect,
@@ -236,7 +238,7 @@ class ExperimentRunner:
                 **({} if shape is None else {"num_parameters": shape.num_parameters}),  # packed ones are fewer
                 "placement_by_rank": {str(rank): run.placement for rank, run in enumerate(runs)},
             },
-            "inference_metrics": aggregate.inference_metrics(settings, runs),
+            "inference_metrics": metrics,
             "compute_metrics": compute,
             "local_energy_results": local,
             "global_energy_results": whole,

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from experiments.llm_inference.effects import Backend, idle_keys
 from experiments.llm_inference.settings import Settings
 
 
@@ -34,6 +35,7 @@ KEPT_OUT = frozenset({
     "measurement.min_seconds", "measurement.min_iterations", "measurement.latency_pass", "measurement.idle_seconds",
     "latency_bounds.ttft_s", "latency_bounds.tpot_s", "latency_bounds.e2e_s",
 })  # fmt: skip
+_BATCH_SIZE = "batching_options.batch_size___fixed_batching"
 #: In which order setups stand where nothing ranks them.
 ORDER = ("model", "batch_size", "label")
 SHORT_PRECISIONS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
@@ -43,10 +45,10 @@ def describe(config: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, 
     """Return a row of `load_runs` without its index and digest: of a config, and of what the experiment returned."""
     settings = Settings.from_config(config)
     facts = {
-        "setup": _setup(settings),
+        "setup": _setup(settings, result),
         "model": settings.model.name.rstrip("/").rpartition("/")[2],
-        "label": _label(settings),
-        "batch_size": settings.batching.max_batch_size if settings.batching.adaptive else settings.batching.batch_size,
+        "label": _label(settings, result),
+        "batch_size": settings.batching.max_batch_size if settings.batching.adaptive else _batch_size(settings, result),
         "precision": _precision(settings),
         "workload": _workload(settings, result),
         "way": _way(settings, result),
@@ -61,25 +63,46 @@ def told_apart(runs: pd.DataFrame) -> pd.DataFrame:
     labels = {}
     for _, alike in runs.drop_duplicates("setup").groupby(["model", "label"]):
         values = [json.loads(setup) for setup in alike["setup"]]
-        differing = [key for key in values[0] if len({json.dumps(one[key]) for one in values}) > 1]
+        every_key = dict.fromkeys(key for one in values for key in one)
+        differing = [key for key in every_key if len({json.dumps(one.get(key)) for one in values}) > 1]
         for row, one in zip(alike.to_dict("records"), values, strict=True):
-            labels[row["setup"]] = ", ".join([row["label"], *(f"{key.split('.')[-1]} {one[key]}" for key in differing)])
+            labels[row["setup"]] = ", ".join(
+                [row["label"], *(_said(key, one[key]) for key in differing if one.get(key) is not None)]
+            )
     return runs.assign(label=runs["setup"].map(labels))
 
 
-def _setup(settings: Settings) -> str:
-    values = dict(settings.values) | {"batching_options.batch_size___fixed_batching": settings.batching.batch_size}
-    return json.dumps({name: value for name, value in values.items() if name not in KEPT_OUT}, sort_keys=True)
+def _said(key: str, value: Any) -> str:
+    return f"{key.rpartition('.')[2]} {value}"
 
 
-def _label(settings: Settings) -> str:
+def _batch_size(settings: Settings, result: Mapping[str, Any]) -> int:
+    """The size of a full batch: as it was, where all requests were there from the beginning, and else as asked for."""
+    effective = result.get("effective_batch_size")
+    if settings.arrivals.process != "offline" or not isinstance(effective, int):
+        return settings.batching.batch_size
+    return min(settings.batching.batch_size, effective)
+
+
+def _setup(settings: Settings, result: Mapping[str, Any]) -> str:
+    """What was run: a key that nothing read makes no other setup, and neither does a batch that could not be filled."""
+    left_out = KEPT_OUT | idle_keys(settings, Backend(world_size=settings.num_processes))
+    values = {name: value for name, value in settings.values.items() if name not in left_out}
+    if _BATCH_SIZE in values:
+        values[_BATCH_SIZE] = _batch_size(settings, result)
+    return json.dumps(values, sort_keys=True)
+
+
+def _label(settings: Settings, result: Mapping[str, Any]) -> str:
     """What is said of a setup beside its model: the batch and the precision always, the rest where it is no default."""
     batching, decoder, arrivals = settings.batching, settings.decoder, settings.arrivals
     sharding = settings.sharding.strategy
     return ", ".join(
         part
         for part in (
-            f"adaptive batch ≤ {batching.max_batch_size}" if batching.adaptive else f"batch {batching.batch_size}",
+            f"adaptive batch ≤ {batching.max_batch_size}"
+            if batching.adaptive
+            else f"batch {_batch_size(settings, result)}",
             _precision(settings),
             "" if decoder.mode == "greedy" else _sampling(settings),
             "" if settings.num_processes == 1 else f"{settings.num_processes} processes",

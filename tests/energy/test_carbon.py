@@ -31,7 +31,7 @@ def test_without_either_it_is_the_worlds() -> None:
     assert "world average" in carbon.source and "neither" in carbon.source
 
 
-@pytest.mark.parametrize(("country", "meant"), [("France", "FRA"), ("Germny", "DEU")])
+@pytest.mark.parametrize(("country", "meant"), [("France", "FRA"), ("Germny", "DEU"), ("FR", "FRA")])
 def test_no_country(country: str, meant: str) -> None:
     """What is no code of three letters is an error that names the one that was meant."""
     with pytest.raises(UsageError, match=f"--country '{country}' is no country's code.*Did you mean {meant} "):

@@ -181,6 +181,16 @@ def test_without_a_gpu_it_is_codecarbons(project: Project) -> None:
     assert "codecarbon" not in project.log(0), "its log is not the experiment's"
 
 
+def test_meters_of_gpus_without_a_gpu(project: Project) -> None:
+    """Asked for by name it reads nothing here, and the command says so before it begins."""
+    project.write("experiment.py", EXPERIMENT)
+    project.write("builder.py", BUILDER)
+    done = project.run("--measure_energy", "--energy_backend", "nvml", "--gpus", "none", builder=builder({}))
+    assert done.code == 0, done
+    assert "will not be known: nvml reads the meters of GPUs alone" in done.out
+    assert record(project)["energy"]["gross_joules"] is None
+
+
 def test_in_the_foreground(project: Project) -> None:
     """The stub measures as the manager does, also where it launches ranks; an attempt without the flag has nothing."""
     project.write("experiment.py", EXPERIMENT)

@@ -76,6 +76,7 @@ def test_a_host_where_nothing_can_be_read(tmp_path: Path, monkeypatch: pytest.Mo
         assert reading.seconds is not None and seconds <= reading.seconds < seconds + 0.3
         assumed = reading.assumptions
         assert assumed["tracking_mode"] == "machine" and assumed["cpu_watts_at_full_load"] > 0
+        assert assumed["cpu_average_watts"] == pytest.approx(reading.devices["cpu"] / reading.seconds, rel=0.05)
         ram = reading.devices["ram"]
         assert ram == pytest.approx(assumed["ram_watts"] * reading.seconds, rel=0.1), "a guess times time, no PUE"
         assert reading.uncertainty is None and "no bound" in str(reading.uncertainty_source)

@@ -48,6 +48,20 @@ def test_it_launches_the_ranks_itself(project: Project) -> None:
     assert record(project, 0)["error"] == "rank 1: ValueError: bad luck"
 
 
+def test_a_module_that_says_what_launches_it(project: Project) -> None:
+    """Without `resources` the ranks are started all the same, by the stub and the manager, where the module says so."""
+    write_experiment(project)
+    with (project.root / "experiment.py").open("a") as file:
+        file.write("\n\ndef estimate_gpu_requirements(config):\n    return {'launcher': 'accelerate'}\n")
+    project.write("bare.py", "def build():\n    return [{'how': 'sum', 'num_processes': 2}]\n")
+    done = project.call(stub(project, "bare.build()"))
+    assert done.code == 0, done
+    assert project.json(0, "result.json") == {"sum": 3.0, "rank": 0}
+    done = project.run("--no_incremental", "--gpus", "none", builder="bare.build()")
+    assert done.code == 0, done
+    assert project.json(0, "result.json") == {"sum": 3.0, "rank": 0}
+
+
 def test_one_process_stays_in_the_foreground(project: Project) -> None:
     """With num_processes 1 nothing is launched: a debugger works in the process that was started."""
     write_experiment(project)

@@ -3,7 +3,7 @@
     done = script(project, 'print(run_single_config_with_retry({"model_name": "m", "config_name": "fine"}))')
 
 What an experiment does is in its `config_name`: `fails...`, `flaky...` (its third attempt succeeds), `hangs...` (in its
-first attempt), else it succeeds; it notes each attempt in `<its key>.attempts`.
+first attempt), else it succeeds, unless its seed is 13; it notes each attempt in `<its key>.attempts`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ QUICK = """
         with open(f"{name}.attempts", "a") as file:
             file.write(f"{config.meta.attempt} begins\\n")
         print("rank", os.environ.get("RANK"), "of", os.environ.get("WORLD_SIZE"), flush=True)
-        if config.config_name.startswith("fails"):
+        if config.config_name.startswith("fails") or config.get("seed") == 13:
             raise RuntimeError("as it was told")
         if config.config_name.startswith("flaky") and config.meta.attempt < 3:
             raise RuntimeError("not yet")

@@ -129,9 +129,32 @@ def test_repeats_differ_in_what_changes_nothing() -> None:
     assert dict(zip(summary["label"], summary["repeats"], strict=True)) == {
         "batch 8, fp32": 2,
         "batch 64, fp32": 2,
-        "batch 8, fp32, top-k 5, decoder_temperature None": 1,
+        "batch 8, fp32, top-k 5": 1,
         "batch 8, fp32, top-k 5, decoder_temperature 0.5": 1,
     }
+
+
+def test_a_setup_is_what_was_run() -> None:
+    """Keys that nothing reads make no other setup, and neither does a batch that the prompts could not fill."""
+    runs = runs_of([
+        (config_of(8), result_of(10, effective_batch_size=8)),
+        (config_of(8, query_rate=5.0), result_of(11, effective_batch_size=8)),
+        (config_of(8, quantization_config={"load_in_8bit": True}), result_of(12, effective_batch_size=8)),
+        (config_of(32), result_of(13, effective_batch_size=32)),
+        (config_of(1000), result_of(14, effective_batch_size=32)),
+        (config_of("auto"), result_of(15, effective_batch_size=32)),
+    ])  # fmt: skip
+    summary = analysis.summarise(runs, RATE)
+    assert dict(zip(summary["label"], summary["repeats"], strict=True)) == {"batch 8, fp32": 3, "batch 32, fp32": 3}
+    assert summary["batch_size"].tolist() == [8, 32]
+
+
+def test_one_that_has_nobody_beside_it_is_not_the_best() -> None:
+    """A claim needs two setups that were repeated often enough, in one ranking."""
+    alone = analysis.ranking(runs_of(repeats([10.0, 11.0, 12.0])), RATE)
+    assert alone["claim"].tolist() == ["nothing to compare it with"]
+    beside = runs_of([*repeats([10.0, 11.0, 12.0], batch=8), *repeats([9.0], batch=4), *repeats([30.0], batch=2)])
+    assert set(analysis.ranking(beside, RATE)["claim"]) == {"too few repeats for a claim"}
 
 
 def test_windows_of_unlike_lengths_are_not_compared() -> None:

@@ -70,7 +70,7 @@ def test_the_controlled_configs_vary_one_thing_each() -> None:
         assert len(sections) == 1
         kinds[sections.pop()] += 1
     assert kinds == {
-        "batching_options": 6, "fp_precision": 2, "decoder_config": 3, "num_processes": 1, "latency_simulation": 3
+        "batching_options": 5, "fp_precision": 2, "decoder_config": 3, "num_processes": 1, "latency_simulation": 3
     }  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def test_cycles_are_in_seeded_orders_of_their_own() -> None:
 
 
 def test_resources_are_derived_and_what_is_given_holds() -> None:
-    """Several processes are launched, devices bounded by the list, `auto` begins at 64, and a config's word counts."""
+    """Several processes are launched, devices bounded, `auto` begins with all prompts, a config's word counts."""
     config = {"model_name": "m", "num_processes": 2, "gpu_list": [0, 1], "resources": {"timeout": 5}}
     resources = builders.with_resources(config)["resources"]
     assert resources == {
@@ -113,7 +113,11 @@ def test_resources_are_derived_and_what_is_given_holds() -> None:
         "on_oom": {"batching_options": {"batch_size___fixed_batching": "halve"}},
     }  # fmt: skip
     auto = builders.with_resources({"model_name": "m", "batching_options": {"batch_size___fixed_batching": "auto"}})
-    assert auto["batching_options"]["batch_size___fixed_batching"] == 64 and "launcher" not in auto["resources"]
+    assert auto["batching_options"]["batch_size___fixed_batching"] == 32 and "launcher" not in auto["resources"]
+    many = builders.with_resources({"num_input_prompts": 300, "batching_options": auto["batching_options"] | {
+        "batch_size___fixed_batching": "auto"
+    }})  # fmt: skip
+    assert many["batching_options"]["batch_size___fixed_batching"] == 64
     adaptive = builders.with_resources({"model_name": "m", "batching_options": {"adaptive_batching": True}})
     defaults = Settings.from_config({"model_name": "m"}).batching
     assert adaptive["batching_options"] == {

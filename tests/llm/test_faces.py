@@ -28,7 +28,8 @@ SINGLE = """
     print("many:", run_single_config_with_retry(many))
     misspelt = config("misspelt", max_output_token=5)
     print("misspelt:", run_single_config_with_retry(misspelt))
-    batch = [config("one"), config("two"), many, misspelt, config("fails at once"), config("same"), config("same", seed=7)]
+    batch = [config("one"), config("two"), many, misspelt, config("fails at once")]
+    batch += [config("same"), config("same", seed=7)]
     batch[-1]["cycle_id"] = 2
     print("batch:", batch_launch_experiments(batch, max_parallel=2, max_retries=0))
     print("progress:", sorted(load_progress().items()))
@@ -79,7 +80,7 @@ def test_a_success_gives_true_and_the_id_and_is_not_run_again(done: Done, shared
 
 
 def test_a_config_that_cannot_be_run_is_said_and_is_no_success(done: Done, shared_project: Project) -> None:
-    """What could never run is False with its sentence, at once; it ends neither the script nor the batch that it is in."""
+    """What could never run is False with its sentence, at once; it ends neither the script nor its batch."""
     assert said(done, "many") == said(done, "misspelt") == "False"
     assert "m::s::too many::1 can't be run: " in done.out
     assert "m::s::misspelt::1 can't be run: " in done.out and '"max_output_tokens"?' in done.out
@@ -88,8 +89,8 @@ def test_a_config_that_cannot_be_run_is_said_and_is_no_success(done: Done, share
 
 def test_a_batch_says_of_each_name_whether_it_succeeded(done: Done) -> None:
     """The result is by config_name, or by the whole key where a name isn't a config's own, and a summary is printed."""
-    result = {"one": True, "two": True, "too many": False, "misspelt": False, "fails at once": False, "m::s::same::1": True,
-              "m::s::same::2": True}  # fmt: skip
+    result = {"one": True, "two": True, "too many": False, "misspelt": False, "fails at once": False,
+              "m::s::same::1": True, "m::s::same::2": True}  # fmt: skip
     assert said(done, "batch") == str(result)
     assert "4 of 7 succeeded, 3 failed" in done.out
 
@@ -205,6 +206,28 @@ def test_saved_progress_never_outweighs_the_campaign(project: Project) -> None:
     assert said(done, "no campaign") == "{}"
     assert said(done, "saved") == "{'my own key': '0003'}"
     assert "configs_run_progress.json" in said(done, "damaged")
+
+
+def test_a_config_that_was_changed_and_fails_is_not_done(project: Project) -> None:
+    """Of several configs with one key it is the last to run that says whether the key is done."""
+    done = script(
+        project,
+        """
+        def config(**more):
+            return {"model_name": "m", "suite": "s", "config_name": "first fine", "cycle_id": 1, **more}
+
+        print("fine:", run_single_config_with_retry(config()), sorted(load_progress()))
+        print("changed:", run_single_config_with_retry(config(seed=13), max_retries=0), sorted(load_progress()))
+        try:
+            run_single_config_with_retry(None)
+        except TypeError as error:
+            print("none:", error)
+        """,
+    )
+    assert done.code == 0, done
+    assert said(done, "fine") == "True ['m::s::first fine::1']"
+    assert said(done, "changed") == "False []"
+    assert "is no mapping" in said(done, "none")
 
 
 def test_the_names_are_the_packages_own() -> None:

@@ -65,12 +65,23 @@ def test_a_jsonl_file_has_its_prompts_in_a_field(tmp_path: Path) -> None:
     assert load_prompts(source(str(path), field="other")).texts == ("o",)
 
 
+@pytest.mark.parametrize(("name", "line"), [("mine.txt", "one"), ("mine.jsonl", '{"prompt": "one"}')])
+def test_a_mark_of_the_encoding_is_no_text(tmp_path: Path, name: str, line: str) -> None:
+    """Files as some editors write them, with a byte order mark, have the same prompts and the same hash."""
+    plain, marked = tmp_path / name, tmp_path / f"marked {name}"
+    plain.write_text(f"{line}\n", "utf-8")
+    marked.write_text(f"{line}\n", "utf-8-sig")
+    assert load_prompts(source(str(marked))).texts == load_prompts(source(str(plain))).texts == ("one",)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
         ("mine.jsonl", '{"prompt": "p"}\n{"prompt"', "line 2 .*is no JSON"),
         ("mine.jsonl", '{"promt": "p"}', r"line 1 .*no text in the field prompt or text.*fields: promt"),
         ("mine.jsonl", "3", "line 1 .*no text"),
+        ("mine.jsonl", "[" * 100_000, "line 1 .*is no JSON"),
+        ("mine.jsonl", '"fine"\n{"prompt": "\\ud800 x"}', "line 2 .*can be written in UTF-8"),
         ("mine.txt", "\n  \n", "has no prompts"),
         ("mine.jsonl", "", "has no prompts"),
     ],

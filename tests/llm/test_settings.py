@@ -57,6 +57,11 @@ PUBLISHED: dict[str, Any] = {
 }
 
 
+def batches_of(size: int | str) -> dict[str, Any]:
+    """A config with 32 prompts in fixed batches."""
+    return {"num_input_prompts": 32, "batching_options": {"batch_size___fixed_batching": size}}
+
+
 def settings_of(**config: Any) -> Settings:
     """The settings of a small config."""
     return Settings.from_config({"model_name": "gpt2", **config})
@@ -121,6 +126,7 @@ def test_an_unknown_key_names_the_nearest(config: dict[str, Any], named: str) ->
         ({"num_processes": 0}, "num_processes is 0.*whole number from 1"),
         ({"num_input_prompts": True}, "num_input_prompts is True"),
         ({"max_output_tokens": 2.5}, "max_output_tokens is 2.5"),
+        ({"seed": 2**63}, "seed is 9223372036854775808.*below 2"),
         ({"query_rate": float("nan")}, "query_rate is nan"),
         ({"query_rate": float("inf")}, "query_rate is inf"),
         ({"save_outputs": 1}, "save_outputs is 1.*True or False"),
@@ -146,6 +152,13 @@ def test_what_cannot_be_is_refused_with_what_was_given(config: dict[str, Any], q
     """A value that makes no sense, by itself or beside others, is an error that quotes it and says what to do."""
     with pytest.raises(SettingsError, match=quoted):
         settings_of(**config)
+
+
+@pytest.mark.parametrize("config", [None, [], "gpt2"])
+def test_what_is_no_config_is_refused(config: Any) -> None:
+    """Anything but a mapping is an error that says so."""
+    with pytest.raises(SettingsError, match="which is no mapping"):
+        Settings.from_config(config)
 
 
 def test_a_config_without_a_model_is_refused() -> None:
@@ -241,13 +254,17 @@ def test_warm_up_is_longer_for_large_models(given: int | None, parameters: float
         ({"prompts": {"source": "mine.jsonl", "split": "test"}}, Backend(), ["prompts.split"]),
         ({"prompts": {"source": "default", "field": "text"}}, Backend(), ["prompts.field"]),
         ({"model_config": {"use_cache": False}}, Backend(), []),
+        (batches_of(64), Backend(), ["batching_options.batch_size___fixed_batching"]),
+        (batches_of(32), Backend(), []),
+        (batches_of(17), Backend(world_size=2), ["batching_options.batch_size___fixed_batching"]),
+        (batches_of("auto"), Backend(world_size=2), []),
         ({}, Backend(), []),
     ],
 )
 def test_what_has_no_effect_is_named_with_the_reason(config: dict[str, Any], backend: Backend, idle: list[str]) -> None:
     """Only keys that ask for something, and that nothing reads, are named; with `strict` they are an error."""
     sentences = settings_of(**config).ineffective(backend)
-    assert [sentence.partition(" has no effect: ")[0] for sentence in sentences] == idle
+    assert [sentence.partition(" has no effect")[0] for sentence in sentences] == idle
     strict = settings_of(**config, strict=True)
     if not idle:
         assert strict.ineffective(backend) == []

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from experiments.llm_inference import sharding
+from experiments.llm_inference.loading import UnsupportedError
 from experiments.llm_inference.runner import ExperimentRunner
 from tests.llm.tiny import config_of
 
@@ -61,6 +62,13 @@ def test_the_repeated_blocks_of_a_model_are_found(models: dict[str, str], kind: 
     layers = sharding.layers_of(AutoModel.from_pretrained(models[kind]))
     assert len(layers) == (4 if kind == "t5" else 2)
     assert {type(layer).__name__ for layer in layers} <= {"LlamaDecoderLayer", "GPT2Block", "T5Block"}
+
+
+def test_fsdp_of_an_encoder_decoder_is_refused(models: dict[str, str], tmp_path: Path) -> None:
+    """Generation calls its encoder around fsdp: that is said, and not found out as an error of torch's."""
+    config = config_of(models["t5"], models["prompts"]) | {"sharding_config": {"sharding_strategy": "full_shard"}}
+    with pytest.raises(UnsupportedError, match=r"fsdp, and .* is an encoder-decoder model.*Use device_map"):
+        _run(config, tmp_path)
 
 
 @pytest.mark.parametrize("strategy", ["full_shard", "shard_grad_op"])

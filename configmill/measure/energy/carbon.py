@@ -49,8 +49,11 @@ def _entry(country: str) -> dict[str, Any]:
         return found
     codes = {str(entry["country_name"]).lower(): code for code, entry in table.items()}
     code = codes.get(country.lower()) or codes.get(nearest_name(country.lower(), codes) or "")
-    code = code or nearest_name(country.upper(), table)
-    hint = f"Did you mean {code} ({table[code]['country_name']})?" if code else "Such as FRA, DEU, USA."
+    near = [code or nearest_name(country.upper(), table)]
+    if code is None and len(country) == 2:  # a code of two letters, as others have them
+        near = [known for known in table if known.startswith(country.upper())] or near
+    named = " or ".join(f"{code} ({table[code]['country_name']})" for code in near if code)
+    hint = f"Did you mean {named}?" if named else "Such as FRA, DEU, USA."
     raise UsageError(f"--country {country!r} is no country's code of three letters (ISO 3166). {hint}")
 
 

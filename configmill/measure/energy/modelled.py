@@ -69,7 +69,7 @@ class Modelled:
             seconds,
             samples=int(getattr(tracker, "_power_measurement_count", 0)),
             uncertainty_source="a model of the machine, not a measurement: no bound can be given",
-            assumptions=_assumptions(tracker, data),
+            assumptions=_assumptions(tracker, data, seconds),
         )
 
     def _new_tracker(self) -> Any:
@@ -135,7 +135,7 @@ def _places(devices: Sequence[str], nvml: Nvml) -> list[int]:
     return [numbers[id] for id in devices]
 
 
-def _assumptions(tracker: Any, data: Any) -> dict[str, Any]:
+def _assumptions(tracker: Any, data: Any, seconds: float) -> dict[str, Any]:
     """What the figure rests on. The power at full load has no public name: it is None where it can't be found."""
     cpu = next((part for part in tracker._hardware if hasattr(part, "_tdp")), None)
     return {
@@ -143,7 +143,8 @@ def _assumptions(tracker: Any, data: Any) -> dict[str, Any]:
         "cpu_model": data.cpu_model,
         "cpu_mode": getattr(cpu, "_mode", None),
         "cpu_watts_at_full_load": getattr(cpu, "_tdp", None),
-        "cpu_average_watts": data.cpu_power,
+        # codecarbon's own mean has samples of before the window in it.
+        "cpu_average_watts": float(data.cpu_energy) * JOULES_PER_KWH / seconds,
         "ram_gigabytes": data.ram_total_size,
         "ram_watts": data.ram_power,
         "gpu_model": data.gpu_model or None,
