@@ -35,7 +35,8 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project
         home = made.root / "home"
         (home / "accelerate").mkdir(parents=True)
         (home / "accelerate" / "default_config.yaml").write_text(json.dumps(CONFIG))
-        environment = project.environment(HF_HOME=str(home), **OTHER_LAUNCH)
+        (made.root / "temporary").mkdir()
+        environment = project.environment(HF_HOME=str(home), TMPDIR=str(made.root / "temporary"), **OTHER_LAUNCH)
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             environment.pop(name, None)
         builder = f"builder.build(*{HOWS!r})"
@@ -62,6 +63,12 @@ def test_ranks_work_together(campaign: tuple[Project, Done]) -> None:
     kept = {path.name for path in ranks_dir(project, index).iterdir()}
     assert {"0.json", "1.json", "result.json", "orders.json"} <= kept
     assert not any(name.endswith("error.txt") for name in kept)
+
+
+def test_the_folder_for_temporary_files_is_left_as_it_was(campaign: tuple[Project, Done]) -> None:
+    """torch's launcher makes a folder for each launch: it is the attempt's own, whatever became of the ranks."""
+    project, _ = campaign
+    assert [path.name for path in (project.root / "temporary").iterdir()] == []
 
 
 def test_the_record_counts_all_ranks(campaign: tuple[Project, Done]) -> None:

@@ -23,6 +23,8 @@ class RanksFolder:
         self.orders = os.path.join(path, "orders.json")
         #: accelerate's own configuration, in place of the user's.
         self.accelerate = os.path.join(path, "accelerate.yaml")
+        #: torch's own folder for the launch.
+        self.elastic = os.path.join(path, "elastic")
         #: What the launcher's process says of its end.
         self.launcher = os.path.join(path, "launcher.json")
         #: What rank 0 returned.

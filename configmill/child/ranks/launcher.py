@@ -42,7 +42,7 @@ def main() -> None:
     # The user's default_config.yaml would fill in whatever isn't given here.
     write_atomic(folder.accelerate, json.dumps(_accelerate_config(num_processes, on_cpu), indent=1) + "\n")
     command = python_command("configmill.child.ranks.rank")
-    end = launch([*_flags(num_processes, folder.accelerate), *command])
+    end = launch([*_flags(num_processes, folder), *command])
     write_json(folder.launcher, end)
     os._exit(1 if end else 0)
 
@@ -68,9 +68,10 @@ def launch(arguments: Sequence[str]) -> dict[str, Any]:
     return {}
 
 
-def _flags(num_processes: int, config_file: str) -> list[str]:
+def _flags(num_processes: int, folder: RanksFolder) -> list[str]:
     given = [
-        *("--config_file", config_file),
+        *("--config_file", folder.accelerate),
+        *("--log_dir", folder.elastic),  # torch's own would stay in the folder for temporary files
         *("--num_processes", str(num_processes)),
         *("--num_machines", "1"),
         *("--machine_rank", "0"),
