@@ -98,6 +98,7 @@ def test_config_meta_says_the_same(found: dict[str, Any], ran: Project) -> None:
         "project_dir": str(ran.root),
         "config_builder": CALL,
         "gpus": [],
+        "strict": False,
     }
     assert (directory / "checkpoints").is_dir()
 
