@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from configmill.child.context import add_to_table, load_checkpoint, log_metrics, save_checkpoint
     from configmill.child.rebuild import get_config_from_env
     from configmill.config import Config, ConfigList, grid, replicas, zip_
-    from configmill.errors import ConfigDriftError, ConfigmillError, Terminated, UsageError
+    from configmill.errors import ConfigDriftError, ConfigmillError, ConfigRefusedError, Terminated, UsageError
     from configmill.gpus.detector import GPUDetector
     from configmill.gpus.pool import GPUResourcePool
     from configmill.measure.energy.meter import EnergyMeter
@@ -28,6 +28,7 @@ __all__ = [
     "Config",
     "ConfigDriftError",
     "ConfigList",
+    "ConfigRefusedError",
     "ConfigmillError",
     "EnergyMeter",
     "GPUDetector",
@@ -56,6 +57,7 @@ _HOMES = {
     "replicas": "configmill.config",
     "zip_": "configmill.config",
     "ConfigDriftError": "configmill.errors",
+    "ConfigRefusedError": "configmill.errors",
     "ConfigmillError": "configmill.errors",
     "Terminated": "configmill.errors",
     "UsageError": "configmill.errors",

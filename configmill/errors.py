@@ -44,6 +44,13 @@ class ConfigDriftError(ConfigmillError):
     """The config that was built here is not the one that was recorded."""
 
 
+class ConfigRefusedError(ConfigmillError, ValueError):
+    """The experiment can't carry out its config, however often it is tried.
+
+    For experiments to raise, or to derive from: such a failure is never tried again.
+    """
+
+
 class EnvironmentIncompleteError(ConfigmillError):
     """Only some of Configmill's environment variables are set."""
 

@@ -7,7 +7,7 @@ start, and where they are not imported they can't have been raised.
 from __future__ import annotations
 
 from configmill.config.frames import message_of
-from configmill.errors import ConfigDriftError
+from configmill.errors import ConfigDriftError, ConfigRefusedError
 from configmill.processes import signal_name
 from configmill.protocol import status
 from configmill.protocol.report import Report
@@ -49,6 +49,8 @@ def failure_class_of(error: BaseException) -> str:
     """The class of failure that `error` belongs to."""
     if isinstance(error, ConfigDriftError):
         return status.CONFIG_DRIFT
+    if isinstance(error, ConfigRefusedError):
+        return status.CONFIG_REFUSED
     names = {f"{cls.__module__}.{cls.__qualname__}" for cls in type(error).__mro__}
     for name, failure_class in _CLASS_OF_EXCEPTION.items():
         if name in names:

@@ -25,6 +25,7 @@ KERNEL_DIED = "kernel_died"
 NETWORK = "network"
 IO = "io"
 CONFIG_DRIFT = "config_drift"
+CONFIG_REFUSED = "config_refused"
 LOST = "lost"
 CANCELLED = "cancelled"
 
@@ -39,6 +40,7 @@ FAILURE_CLASSES = {
     NETWORK: "a connection failed or timed out",
     IO: "reading or writing a file failed",
     CONFIG_DRIFT: "the process built another config than the manager recorded",
+    CONFIG_REFUSED: "the experiment says that its config can't be carried out",
     LOST: "the process that minded it died, so nobody knows what became of it",
     CANCELLED: "it was told to end: Ctrl-C, SIGTERM, --abort_on_error, or the manager died",
 }

@@ -18,6 +18,7 @@ RETRIED_BY_DEFAULT = {
     status.NETWORK: True,
     status.IO: True,
     status.CONFIG_DRIFT: False,  # the builder would have to change
+    status.CONFIG_REFUSED: False,
     status.LOST: True,  # and it doesn't use up a retry: the experiment did nothing wrong
     status.CANCELLED: False,  # somebody wanted its end
 }

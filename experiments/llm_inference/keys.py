@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
+from configmill import ConfigRefusedError
 
-class SettingsError(ValueError):
+
+class SettingsError(ConfigRefusedError):
     """The config can't be carried out as it stands: one sentence quotes what was given, one says what to do."""
 
 

@@ -14,12 +14,13 @@ from accelerate import Accelerator
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
+from configmill import ConfigRefusedError
 from experiments.llm_inference import sharding
 from experiments.llm_inference.settings import Settings
 from experiments.llm_inference.sources import resolve_model
 
 
-class UnsupportedError(Exception):
+class UnsupportedError(ConfigRefusedError):
     """This machine, or this model, can't do what the config asks for: one sentence says what, one what to do."""
 
 

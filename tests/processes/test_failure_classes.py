@@ -36,6 +36,14 @@ EXPERIMENTS = """
                 raise RuntimeError("no text")
         raise Mute
 
+    def refuses_its_config(config):
+        import configmill
+
+        class SettingsError(configmill.ConfigRefusedError):
+            pass
+
+        raise SettingsError("lags is -1. Give 1 or more.")
+
     def memory_error(config):
         bytearray(1 << 62)
 
@@ -181,6 +189,12 @@ def outcome(cases: Cases, case: str) -> tuple[str, str]:
     """Status and failure class of the case's last attempt."""
     record = cases.record(case)
     return record["status"], record["failure_class"]
+
+
+def test_a_config_that_its_experiment_refuses(cases: Cases) -> None:
+    """An exception that derives from ConfigRefusedError is config_refused, with its own name and text."""
+    assert outcome(cases, "refuses_its_config") == ("failed", "config_refused")
+    assert cases.record("refuses_its_config")["error"] == "SettingsError: lags is -1. Give 1 or more."
 
 
 @pytest.mark.parametrize("case", ["raises", "raises_deep", "misses_a_module", "asserts", "raises_what_has_no_text"])

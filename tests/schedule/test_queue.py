@@ -10,8 +10,8 @@ from configmill.schedule.queue import Job, Queue, Wait
 from configmill.schedule.retry import MAX_LOST, RetryPolicy
 from tests.schedule.simulation import Attempt, History, simulate
 
-ENDS = [None, status.CODE_ERROR, status.TIMEOUT, status.IO, status.LOST, status.CONFIG_DRIFT, status.CANCELLED]
-NEVER_RETRIED = (None, status.CONFIG_DRIFT, status.CANCELLED)
+ENDS = [None, status.CODE_ERROR, status.TIMEOUT, status.IO, status.LOST, status.CONFIG_DRIFT, status.CANCELLED, status.CONFIG_REFUSED]
+NEVER_RETRIED = (None, status.CONFIG_DRIFT, status.CONFIG_REFUSED, status.CANCELLED)
 
 #: Seconds are multiples of 1/8, so that sums are exact and moments coincide often.
 seconds = st.integers(0, 40).map(lambda eighths: eighths / 8)

@@ -23,7 +23,7 @@ def test_the_policy_knows_every_failure_class() -> None:
 
 
 @given(policies, st.integers(0, 20), st.integers(0, 20))
-@pytest.mark.parametrize("failure_class", [None, status.CONFIG_DRIFT, status.CANCELLED])
+@pytest.mark.parametrize("failure_class", [None, status.CONFIG_DRIFT, status.CONFIG_REFUSED, status.CANCELLED])
 def test_success_drift_and_cancellation_are_never_retried(
     failure_class: str | None, policy: RetryPolicy, used: int, lost: int
 ) -> None:
