@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from configmill.child.notebook.executed import KEY
@@ -18,6 +19,7 @@ from configmill.errors import PageError
 from configmill.files import read_json_of_experiment, write_atomic
 from configmill.protocol.layout import CampaignDir, ExperimentDir, notebook_name
 from configmill.report.index.page import PLOTLY_NAME, Page, copy_plotly, write_index
+from configmill.report.notebooks.thumbnails import write_thumbnail
 from configmill.store.tables import Row, latest_rows
 
 #: As much of a page as has to be read to know how it was made.
@@ -56,6 +58,9 @@ class NotebookPages:
                 return  # its next attempt has begun, and moved it
             why = str(error) if isinstance(error, PageError) else repr(error)
             self._problems[index] = f"the page of result_{index} can't be made: {why} The notebook is {notebook!r}."
+            return
+        with suppress(OSError):  # `links` tries again, where it can be said
+            write_thumbnail(self._directory, digest, notebook)
 
     def missing(self, rows: Sequence[Row]) -> list[Row]:
         """Those whose page is missing, older than its notebook, or made with the code where it is to be left out."""
@@ -63,8 +68,6 @@ class NotebookPages:
 
     def links(self, rows: Sequence[Row]) -> dict[str, Page]:
         """The pages that there are, by digest, as the index links to them."""
-        from configmill.report.notebooks.thumbnails import write_thumbnail
-
         found = {}
         for row in rows:
             page = row.dir.page(self._target)
