@@ -117,7 +117,7 @@ def test_progress_is_what_succeeded(done: Done) -> None:
 
 def test_inside_of_an_experiment_the_manager_alone_retries(project: Project) -> None:
     """Called by an experiment, the config is run once in its place, and its failure is the attempt's."""
-    project.write("builder.py", "def build():\n    return [{'model_name': 'm', 'no_such_key': 1}]\n")
+    project.write("builder.py", "def build():\n    return [{'model_name': './nowhere'}]\n")
     project.write(
         "experiment.py",
         """
@@ -131,7 +131,7 @@ def test_inside_of_an_experiment_the_manager_alone_retries(project: Project) -> 
     done = project.run("--num_retries", "1", "--retry_backoff", "0", "--json")
     assert done.code == 1
     [failure] = done.summary["failures"]
-    assert failure["attempts"] == 2 and "no_such_key" in failure["error"]
+    assert failure["attempts"] == 2 and "./nowhere" in failure["error"]
     assert [project.log(0, number).count("asked") for number in (1, 2)] == [1, 1]
 
 

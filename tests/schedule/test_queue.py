@@ -10,7 +10,10 @@ from configmill.schedule.queue import Job, Queue, Wait
 from configmill.schedule.retry import MAX_LOST, RetryPolicy
 from tests.schedule.simulation import Attempt, History, simulate
 
-ENDS = [None, status.CODE_ERROR, status.TIMEOUT, status.IO, status.LOST, status.CONFIG_DRIFT, status.CANCELLED, status.CONFIG_REFUSED]
+ENDS = [
+    None, status.CODE_ERROR, status.TIMEOUT, status.IO, status.LOST, status.CONFIG_DRIFT, status.CONFIG_REFUSED,
+    status.CANCELLED,
+]  # fmt: skip
 NEVER_RETRIED = (None, status.CONFIG_DRIFT, status.CONFIG_REFUSED, status.CANCELLED)
 
 #: Seconds are multiples of 1/8, so that sums are exact and moments coincide often.
