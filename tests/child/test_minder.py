@@ -25,8 +25,8 @@ WAITS = """
     import time
 
     def run(config):
-        open("started", "w").close()
         try:
+            open("started", "w").close()
             time.sleep(1000)
         finally:
             open("torn down", "w").close()
@@ -178,8 +178,7 @@ def test_it_ignores_ctrl_c(project: Project, monkeypatch: Patch, start: Start) -
 
 def test_a_stopped_experiment_can_be_ended_too(project: Project, monkeypatch: Patch, start: Start) -> None:
     """An experiment that stands still by SIGSTOP is woken, so that it sees its end within the grace."""
-    experiment = WAITS.replace('open("started", "w").close()', 'import os, signal; open("started", "w").close()')
-    with start(project, experiment, monkeypatch) as started:
+    with start(project, WAITS, monkeypatch) as started:
         wait_until(lambda: started.has("started"))
         pid = json.loads(Path(started.dir.status).read_text())["pid"]
         os.kill(pid, signal.SIGSTOP)
