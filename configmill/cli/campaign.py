@@ -62,7 +62,12 @@ def _run(request: RunRequest, out: TextIO) -> Summary:
     confirm = None if request.confirmed else _ask_before_cleaning
     with make_reporter(out) as reporter, Publisher(request, reporter) as publisher:
         summary = run(
-            request, on_event=publisher, conclude=publisher.conclude, confirm_clean=confirm, owns_process=True
+            request,
+            on_event=publisher,
+            prepare=publisher.prepare,
+            conclude=publisher.conclude,
+            confirm_clean=confirm,
+            owns_process=True,
         )
     with suppress(BrokenPipeError):  # the run is over; its exit code says more than a reader that has left
         print_summary(summary, out)

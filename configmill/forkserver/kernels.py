@@ -17,6 +17,7 @@ from configmill.child.notebook.executed import cells_to_run
 _RUNNER_MODULES = (
     "configmill.child.notebook.runner", "configmill.child.notebook.sockets", "configmill.measure.notebook_source",
     "configmill.config.codecs", "configmill.config.held_functions", "tornado.platform.asyncio",
+    "configmill.child.notebook.importing", "configmill.child.notebook.provisioner", "ipykernel.kernelspec",
 )  # fmt: skip
 #: What a kernel imports when it starts, or when it is asked for the first time; the `debugger` takes longest.
 _KERNEL_MODULES = (
@@ -51,6 +52,9 @@ def import_for_kernels() -> None:
     """Import all that a Python kernel imports at its start."""
     for name in _KERNEL_MODULES:
         importlib.import_module(name)
+    from configmill.child.notebook.kernel_fork import note_own_modules
+
+    note_own_modules()
 
 
 def import_for_runners(notebook: str, folders: Iterable[str]) -> None:

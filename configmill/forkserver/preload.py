@@ -21,6 +21,7 @@ from configmill.forkserver.as_kernel import AsKernel
 from configmill.forkserver.canary import send_canary
 from configmill.forkserver.environment import Watch
 from configmill.forkserver.safety import Surroundings
+from configmill.garbage import LookedForSeldom, take_as_old
 from configmill.measure.provenance import ProjectCode
 from configmill.protocol.fork_server import ServerOrders
 
@@ -55,7 +56,7 @@ def prepare(orders: ServerOrders, surroundings: Surroundings, pristine_path: lis
     generators = Generators()
     code = ProjectCode(orders.project_dir, leave_out=orders.dst_dir)
     code.pass_over()
-    with Watch() as watch, AsKernel() as kernel:
+    with Watch() as watch, AsKernel() as kernel, LookedForSeldom():
         _carry_out(_imports(orders, code, kernel), surroundings, watch, kernel)
         _check_fork(surroundings, "after the imports", 0 if orders.forks_kernels else None)
         configs = _built(orders.config_builder, watch)
@@ -92,6 +93,7 @@ def _imports(orders: ServerOrders, code: ProjectCode, kernel: AsKernel) -> Itera
             yield "what kernels import", import_for_kernels, None
         folders = (orders.project_dir, _folder(orders))
         yield "what runs notebooks", lambda: import_for_runners(notebook, folders), None
+        take_as_old()
     put_first_on_path(orders.project_dir)
     if notebook is None:
         yield f"the experiment's module {module_of(orders.target)!r}", lambda: _import_target(orders.target, code), None
@@ -128,6 +130,7 @@ def _imports_for_kernel(orders: ServerOrders, notebook: str, kernel: AsKernel) -
         for number, each in enumerate(wanted):
             what = f"the notebook's module {each.module!r}"
             yield what, lambda each=each: import_ahead(each), number  # type: ignore[misc]
+        take_as_old()
 
 
 def _import_target(target: str, code: ProjectCode) -> None:

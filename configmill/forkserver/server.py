@@ -70,7 +70,7 @@ def main() -> None:
     current.inherited = inherited
     server = Server(manager, orders.lifeline_fd, mark, inherited, _said())
     # What is there now is never collected: a collection in a fork would touch, and so copy, all of it.
-    gc.collect()
+    gc.collect(1)
     gc.freeze()
     leave_to_the_system()
     if orders.num_forks >= _MANY_FORKS:

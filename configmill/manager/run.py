@@ -46,13 +46,15 @@ def run(
     *,
     configs: ConfigList | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
+    prepare: Callable[[], None] = lambda: None,
     conclude: Conclude = lambda directory, changed, say: (),
     confirm_clean: Callable[[str], bool] | None = None,
     owns_process: bool = False,
 ) -> Summary:
     """Run every config of the request once; raises UsageError before anything is created.
 
-    `configs` are given as objects, in place of a builder string. `conclude` is called under the lock when all has
+    `configs` are given as objects, in place of a builder string. `prepare` is called once or twice, where something is
+    to run, while nothing does yet. `conclude` is called under the lock when all has
     ended, with whether anything has changed, to make what is shown of the campaign; it says what takes long, and
     returns warnings.
     `owns_process`: this process is the manager and nothing else (see ColdLauncher).
@@ -65,9 +67,12 @@ def run(
     devices.require([plan.resources[index] for index in plan.selected])
     width = max(1, min(request.num_threads, len(plan.selected)))
     with closing(devices), Launcher(width=width, owns_process=owns_process, timeout=request.timeout) as launcher:
-        if request.start_method == WARM and configs is None:  # those that were given exist as a builder only later
-            _require_warm(launcher, request, plan)
         directory = CampaignDir(request.dst_dir)
+        if request.start_method == WARM and configs is None:  # those that were given exist as a builder only later
+            _warm_up(launcher, request, plan, len(plan.selected))
+            if request.clean_dst_dir or not os.path.exists(directory.campaign):
+                prepare()
+            _require_warm(launcher)
         with (
             open_campaign(
                 directory, request.target, clean=request.clean_dst_dir, confirm_clean=confirm_clean
@@ -76,7 +81,7 @@ def run(
         ):
             if configs is not None:
                 request = replace(request, config_builder=_save_given(directory, record.run, configs))
-            return _run_in(campaign, record, launcher, devices, request, plan, on_event, conclude, began)
+            return _run_in(campaign, record, launcher, devices, request, plan, on_event, prepare, conclude, began)
 
 
 def _run_in(
@@ -87,6 +92,7 @@ def _run_in(
     request: RunRequest,
     plan: Plan,
     on_event: Callable[[Event], None],
+    prepare: Callable[[], None],
     conclude: Conclude,
     began: float,
 ) -> Summary:
@@ -107,7 +113,9 @@ def _run_in(
         if to_run and (request.start_method == WARM or (request.start_method != COLD and forkable)):
             _warm_up(launcher, request, plan, len(to_run))
             if request.start_method == WARM:
-                _require_warm(launcher, request, plan)
+                _require_warm(launcher)
+        if to_run:
+            prepare()
         _announce(campaign_run, request, plan, decisions, devices)
         unfinished = [directory.experiment(standing[index]) for index in to_run]
         if campaign.previous_died:  # what this command doesn't select is put in order as well
@@ -140,9 +148,8 @@ def _warm_up(launcher: Launcher, request: RunRequest, plan: Plan, num_forks: int
         launcher.warm_up(partial(server_orders, request, num_forks), mark_of(request, plan))
 
 
-def _require_warm(launcher: Launcher, request: RunRequest, plan: Plan) -> None:
+def _require_warm(launcher: Launcher) -> None:
     """Raise UsageError where the experiments can't start warm."""
-    _warm_up(launcher, request, plan, len(plan.selected))
     unsafe = launcher.wait_until_ready()
     if unsafe is None and not launcher.is_warm:
         unsafe = "no fork server could be started"

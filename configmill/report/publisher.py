@@ -1,7 +1,7 @@
 """Publishes a run while it goes on: a page for each notebook as soon as it has ended, the report at the end.
 
     with Publisher(request, reporter) as publisher:
-        summary = run(request, on_event=publisher, conclude=publisher.conclude)
+        summary = run(request, on_event=publisher, prepare=publisher.prepare, conclude=publisher.conclude)
 
 Pages are made in one thread beside the worker loops: rendering takes a good part of a second, and no device should wait
 for it. Publishing is not running: what goes wrong here is a warning.
@@ -13,6 +13,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -20,7 +21,8 @@ from configmill.protocol.events import Event, Finished, Planned, Started, Stoppi
 from configmill.protocol.layout import CampaignDir
 from configmill.protocol.request import RunRequest
 
-# What makes the report takes 20 ms to import, and more than starting many an experiment: it waits until it is needed.
+# What makes the report takes 80 ms to import, and what makes pages 0.3 s, more than starting many an experiment: that
+# is done while the fork server imports, or when it is needed.
 if TYPE_CHECKING:
     from configmill.report.campaign_report import NotebookPages
 
@@ -44,11 +46,17 @@ class Publisher:
             self._begin(event)
         elif isinstance(event, Started):
             self._digests[event.index] = event.digest
-        elif isinstance(event, Finished) and self._thread is not None:
+        elif isinstance(event, Finished) and self._publishes:
             self._ended.put(event.index)
         elif isinstance(event, Stopping):
             self._hurry = self._hurry or event.again
         self._reporter(event)
+
+    def prepare(self) -> None:
+        """Something is to run, and nothing runs yet: import beside whoever waits for that."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._make_pages, name="configmill-pages", daemon=True)
+            self._thread.start()
 
     def __enter__(self) -> Self:
         return self
@@ -87,11 +95,14 @@ class Publisher:
             CampaignDir(plan.dst_dir), self._request.target, varying=plan.varying, hide_input=notebook.hide_input
         )
         if notebook.publish and plan.to_run:
-            self._thread = threading.Thread(target=self._make_pages, name="configmill-pages", daemon=True)
-            self._thread.start()
+            self.prepare()
 
     def _make_pages(self) -> None:
-        assert self._pages is not None
+        with suppress(Exception):  # who makes the report, or a page, meets the same and says so
+            import configmill.report.campaign_report
+
+            if self._publishes:
+                import configmill.report.notebooks.exporter  # noqa: F401
         while (index := self._ended.get()) is not None:
-            if index in self._digests and not self._hurry:
+            if self._pages is not None and index in self._digests and not self._hurry:
                 self._pages.make(index, self._digests[index])

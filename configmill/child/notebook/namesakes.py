@@ -9,8 +9,9 @@ one of those, in the builder or in a kernel that is forked.
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.machinery import PathFinder
 from types import ModuleType
 
@@ -22,7 +23,7 @@ def set_aside(names: Iterable[str], folders: Iterable[str]) -> None:
     folders = list(folders)
     names = list(names)
     roots = {name.partition(".")[0] for name in names} - sys.stdlib_module_names
-    taken = {root for root in roots if has_module(root, folders)}
+    taken = {root for root in roots if _has_another(root, folders)}
     for name in names:
         if name.partition(".")[0] in taken:
             _set_aside[name] = sys.modules.pop(name)
@@ -38,5 +39,18 @@ def has_module(root: str, folders: Iterable[str]) -> bool:
 
     A folder without an `__init__.py` is none: it gives way to an installed package.
     """
-    specs = (PathFinder.find_spec(root, [folder]) for folder in folders)
-    return any(spec is not None and spec.has_location for spec in specs)
+    return any(True for _ in _files_of(root, folders))
+
+
+def _has_another(root: str, folders: Iterable[str]) -> bool:
+    """Whether one of the folders has a module of that name that is not the one imported: it may be on the path itself."""
+    imported = getattr(sys.modules.get(root), "__file__", None)
+    own = None if imported is None else os.path.realpath(imported)
+    return any(os.path.realpath(file) != own for file in _files_of(root, folders))
+
+
+def _files_of(root: str, folders: Iterable[str]) -> Iterator[str]:
+    for folder in folders:
+        spec = PathFinder.find_spec(root, [folder])
+        if spec is not None and spec.has_location and spec.origin is not None:
+            yield spec.origin
