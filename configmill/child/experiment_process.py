@@ -46,10 +46,20 @@ def prepare_process(target: str, search_path: Iterable[str], log_level: str, pre
 
     `prefix` is put in front of each line that is printed.
     """
+    prepare_streams(prefix)
+    prepare_modules(target, search_path, log_level)
+
+
+def prepare_streams(prefix: str = "") -> None:
+    """The streams; `prefix` as in `prepare_process`."""
     import faulthandler  # a crash in native code leaves its Python traceback in the log
 
     open_streams(prefix)
     faulthandler.enable(file=2)
+
+
+def prepare_modules(target: str, search_path: Iterable[str], log_level: str) -> None:
+    """`sys.argv`, `sys.path` and logging."""
     sys.argv = [target]
     sys.path += [entry for entry in search_path if entry not in sys.path]
     configure_on_import(log_level)

@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout, suppress
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout, suppress
 from typing import TextIO
 
 from configmill.cli.device_options import add_devices
@@ -17,6 +17,7 @@ from configmill.cli.energy_options import add_energy
 from configmill.cli.options import EXIT_CODES, add_running, add_safety_and_output, add_selection, add_what
 from configmill.cli.parser import Parser
 from configmill.errors import UsageError
+from configmill.launch.ahead import ServerAhead
 from configmill.manager.run import dry_run, run
 from configmill.protocol.attempt import is_inside_experiment
 from configmill.protocol.request import RunRequest
@@ -32,8 +33,14 @@ def run_campaign(
     *,
     add_target: Callable[[Parser], None],
     request_of: Callable[[argparse.Namespace], RunRequest],
+    start_ahead: Callable[[argparse.Namespace], AbstractContextManager[ServerAhead | None]] = lambda given: (
+        nullcontext()
+    ),
 ) -> int:
-    """Parse, run, report; returns the exit code."""
+    """Parse, run, report; returns the exit code.
+
+    `start_ahead` may begin with what is needed whatever the request will be.
+    """
     parser = Parser(program, description, EXIT_CODES)
     for add in (add_target, add_what, add_selection, add_running, add_devices, add_energy, add_safety_and_output):
         add(parser)
@@ -43,17 +50,18 @@ def run_campaign(
             f"{program} was called from inside an experiment. An experiment must not start a campaign: "
             "put what it would run into the config builder's list."
         )
-    request = request_of(given)
     # With --json, stdout is for the one line that a program reads, whatever a builder prints.
     out = sys.stderr if given.json else sys.stdout
-    with redirect_stdout(out):
-        summary = _dry_run(request, out) if request.dry_run else _run(request, out)
+    with start_ahead(given) as ahead:
+        request = request_of(given)
+        with redirect_stdout(out):
+            summary = _dry_run(request, out) if request.dry_run else _run(request, ahead, out)
     if given.json:
         print(json.dumps(summary.to_dict()))
     return summary.exit_code
 
 
-def _run(request: RunRequest, out: TextIO) -> Summary:
+def _run(request: RunRequest, ahead: ServerAhead | None, out: TextIO) -> Summary:
     if request.clean_dst_dir and not request.confirmed and not sys.stdin.isatty():
         raise UsageError(
             f"--clean_dst_dir would delete what is in {request.dst_dir!r}, and there is no terminal to ask at. "
@@ -68,6 +76,7 @@ def _run(request: RunRequest, out: TextIO) -> Summary:
             conclude=publisher.conclude,
             confirm_clean=confirm,
             owns_process=True,
+            ahead=ahead,
         )
     with suppress(BrokenPipeError):  # the run is over; its exit code says more than a reader that has left
         print_summary(summary, out)

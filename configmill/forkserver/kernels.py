@@ -37,6 +37,8 @@ _FIRST_USE = {
 _WITH_SHELL = ("matplotlib_inline",)
 #: The magics that notebooks begin with; none of them changes what an import finds.
 _MAGICS = ("%matplotlib", "%load_ext autoreload", "%autoreload", "%config")
+#: The names of the modules that only runners need.
+_only_for_runners: set[str] = set()
 #: Stands for any other magic: a statement that is no import.
 _ANY_STATEMENT = "0"
 
@@ -57,22 +59,31 @@ def import_for_kernels() -> None:
     note_own_modules()
 
 
-def import_for_runners(notebook: str, folders: Iterable[str]) -> None:
-    """Import all that runs a notebook, and do what need be done only once, with the notebook at that path.
+def import_for_runners() -> None:
+    """Import all that runs a notebook, and do what need be done only once.
 
-    jupyter_client finds its plugins in every package's metadata; nbformat reads the schema of a notebook's version.
-    What the user has in `folders` is imported in place of a namesake that only runners need.
+    jupyter_client finds its plugins in every package's metadata.
     """
     before = set(sys.modules)
     for name in _RUNNER_MODULES:
         importlib.import_module(name)
     from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
+    KernelProvisionerFactory.instance()
+    _only_for_runners.update(set(sys.modules) - before)
+
+
+def prepare_for_notebook(notebook: str, folders: Iterable[str]) -> None:
+    """Do what need be done only once for the notebook at that path; after `import_for_runners`.
+
+    nbformat reads the schema of a notebook's version. What the user has in `folders` is imported in place of a namesake
+    that only runners need.
+    """
     from configmill.child.notebook.source import prepare_validator
 
-    KernelProvisionerFactory.instance()
+    before = set(sys.modules)
     prepare_validator(notebook)
-    namesakes.set_aside(set(sys.modules) - before, folders)
+    namesakes.set_aside(_only_for_runners | (set(sys.modules) - before), folders)
 
 
 def leading_imports(notebook: str, project_dir: str, folder: str) -> list[LeadingImport]:

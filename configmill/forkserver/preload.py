@@ -1,6 +1,6 @@
 """What the server imports and builds before it forks, watching what that does to the process.
 
-inherited = prepare(orders, surroundings, pristine_path)      # raises UnsafeError
+inherited = prepare(orders, surroundings, pristine_path, for_notebooks=False)      # raises UnsafeError
 """
 
 from __future__ import annotations
@@ -50,13 +50,26 @@ class UnsafeError(Exception):
         self.max_leading = max_leading
 
 
-def prepare(orders: ServerOrders, surroundings: Surroundings, pristine_path: list[str]) -> Inheritance:
-    """Import everything and build the list; what comes of it is for forks to use. Raises UnsafeError."""
-    environment = _set_variables(_CUDA_CHECK | (_FOR_KERNELS if orders.forks_kernels else {}))
+def prepare(
+    ask: Callable[[], ServerOrders], surroundings: Surroundings, pristine_path: list[str], *, for_notebooks: bool
+) -> Inheritance:
+    """Import everything and build the list; what comes of it is for forks to use. Raises UnsafeError.
+
+    `ask` waits for the orders. `for_notebooks`: what any notebook needs is imported before.
+    """
+    environment = _set_variables(_CUDA_CHECK)
     generators = Generators()
-    code = ProjectCode(orders.project_dir, leave_out=orders.dst_dir)
-    code.pass_over()
     with Watch() as watch, AsKernel() as kernel, LookedForSeldom():
+        if for_notebooks:
+            environment |= _set_variables(_FOR_KERNELS)
+            _carry_out(_for_any_notebook(forks_kernels=True), surroundings, watch, kernel)
+        orders = ask()
+        if orders.forks_kernels and not for_notebooks:
+            environment |= _set_variables(_FOR_KERNELS)
+        code = ProjectCode(orders.project_dir, leave_out=orders.dst_dir)
+        code.pass_over()
+        if orders.notebook_source is not None and not for_notebooks:
+            _carry_out(_for_any_notebook(forks_kernels=orders.forks_kernels), surroundings, watch, kernel)
         _carry_out(_imports(orders, code, kernel), surroundings, watch, kernel)
         _check_fork(surroundings, "after the imports", 0 if orders.forks_kernels else None)
         configs = _built(orders.config_builder, watch)
@@ -82,18 +95,24 @@ def _set_variables(variables: dict[str, str]) -> dict[str, str | None]:
     return before
 
 
+def _for_any_notebook(*, forks_kernels: bool) -> Iterable[Step]:
+    """Before the project is searched first: its modules may have the names of what these packages import."""
+    from configmill.forkserver.kernels import import_for_kernels, import_for_runners
+
+    if forks_kernels:
+        yield "what kernels import", import_for_kernels, None
+    yield "what runs notebooks", import_for_runners, None
+    take_as_old()
+
+
 def _imports(orders: ServerOrders, code: ProjectCode, kernel: AsKernel) -> Iterable[Step]:
     """The imports in order, by what they are called in a message; each is to count as code, except the builder's."""
     notebook = orders.notebook_source
     if notebook is not None:
-        from configmill.forkserver.kernels import import_for_kernels, import_for_runners
+        from configmill.forkserver.kernels import prepare_for_notebook
 
-        # Before the project is searched first: its modules may have the names of what these packages import.
-        if orders.forks_kernels:
-            yield "what kernels import", import_for_kernels, None
         folders = (orders.project_dir, _folder(orders))
-        yield "what runs notebooks", lambda: import_for_runners(notebook, folders), None
-        take_as_old()
+        yield "what runs notebooks", lambda: prepare_for_notebook(notebook, folders), None
     put_first_on_path(orders.project_dir)
     if notebook is None:
         yield f"the experiment's module {module_of(orders.target)!r}", lambda: _import_target(orders.target, code), None

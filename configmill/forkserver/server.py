@@ -1,6 +1,6 @@
 """The fork server's process: import everything, say so, then fork a minder for each request until the manager is gone.
 
-    python -P -c "... from configmill.forkserver.server import main; main()" '<orders as JSON>'   (see launch/warm.py)
+    python -P -c "... from configmill.forkserver.server import main; main()" '<start as JSON>'   (see launch/warm.py)
 
 One thread, one loop. It dies with the manager, whatever it is doing; its minders don't, and report on their own pipes.
 """
@@ -18,7 +18,7 @@ import socket
 import sys
 
 from configmill.child import current
-from configmill.child.experiment_process import prepare_process
+from configmill.child.experiment_process import prepare_modules, prepare_streams
 from configmill.child.inheritance import Inheritance
 from configmill.forkserver.finalizers import leave_to_the_system
 from configmill.forkserver.mark import Mark
@@ -29,7 +29,7 @@ from configmill.minder import Minder
 from configmill.processes import become_subreaper, end_all_children, signal_name
 from configmill.protocol import attempt as protocol_attempt
 from configmill.protocol.attempt import DST_DIR
-from configmill.protocol.fork_server import MAX_MESSAGE, ForkRequest, Ready, ServerOrders
+from configmill.protocol.fork_server import MAX_MESSAGE, ForkRequest, Ready, ServerOrders, ServerStart
 
 TYPE_CHECKING = False  # what the server imports for itself makes each fork dearer
 if TYPE_CHECKING:
@@ -45,50 +45,74 @@ _MAX_SAID = 65536
 
 def main() -> None:
     """Serve as the one argument says."""
-    orders = ServerOrders.from_json(sys.argv[1])
+    start = ServerStart.from_json(sys.argv[1])
     environment = dict(os.environ)
     _reset_signals()
-    _die_with_manager(orders.lifeline_fd)
-    for descriptor in (orders.socket_fd, orders.lifeline_fd):
+    _die_with_manager(start.lifeline_fd)
+    for descriptor in (start.socket_fd, start.lifeline_fd):
         os.set_inheritable(descriptor, False)  # of what imports may start
-    manager = socket.socket(fileno=orders.socket_fd)
+    manager = socket.socket(fileno=start.socket_fd)
     mark, pristine_path = Mark(), list(sys.path)
-    prepare_process(orders.target, orders.search_path, orders.log_level)
-    _expect_processes(orders.dst_dir)
-    if orders.max_leading is not None:  # this process begins again, and what it started before is left
+    prepare_streams()
+    _expect_processes()
+    if start.orders is not None:  # this process begins again, and what it started before is left
         end_all_children()
+    asked = _Asked(manager, start)
     try:
-        inherited = prepare(orders, Surroundings(), pristine_path)
+        inherited = prepare(asked.orders, Surroundings(), pristine_path, for_notebooks=start.for_notebooks)
     except UnsafeError as error:
         # What the imports have started is not ended here: a thread that keeps up a pool of processes would start as
         # many again. Without this process there is no such thread, and its children fall to the manager.
-        if error.max_leading is not None and error.max_leading != orders.max_leading:
-            _begin_again(orders, error, environment)
+        if error.max_leading is not None and error.max_leading != asked.orders().max_leading:
+            _begin_again(start, asked.orders(), error, environment)
         manager.send(Ready(unsafe=str(error)).to_bytes())
         os._exit(0)
     _expect_no_processes()
     current.inherited = inherited
-    server = Server(manager, orders.lifeline_fd, mark, inherited, _said())
+    server = Server(manager, start.lifeline_fd, mark, inherited, _said())
     # What is there now is never collected: a collection in a fork would touch, and so copy, all of it.
     gc.collect(1)
     gc.freeze()
     leave_to_the_system()
-    if orders.num_forks >= _MANY_FORKS:
+    if asked.orders().num_forks >= _MANY_FORKS:
         gather_in_large_pages()
     manager.send(Ready().to_bytes())
     server.serve()
 
 
-def _begin_again(orders: ServerOrders, error: UnsafeError, environment: dict[str, str]) -> NoReturn:
+class _Asked:
+    """What the manager asks for, once it knows."""
+
+    def __init__(self, manager: socket.socket, start: ServerStart) -> None:
+        self._manager = manager
+        self._given = start.orders
+        self._orders: ServerOrders | None = None
+
+    def orders(self) -> ServerOrders:
+        """The orders, from the first time on that they are asked for in force; ends where there never are any."""
+        if self._orders is None:
+            message = b"" if self._given is not None else self._manager.recv(MAX_MESSAGE)
+            if self._given is None and not message:
+                os._exit(0)
+            orders = ServerOrders.from_json(message.decode()) if self._given is None else ServerOrders(**self._given)
+            os.environ.update(orders.environment)
+            prepare_modules(orders.target, orders.search_path, orders.log_level)
+            _mark_processes(orders.dst_dir)
+            self._orders = orders
+        return self._orders
+
+
+def _begin_again(start: ServerStart, orders: ServerOrders, error: UnsafeError, environment: dict[str, str]) -> NoReturn:
     """Be a new server that leaves to the kernels what did harm when it was imported ahead for them.
 
     That was meant to make them quicker, and nobody asked for it: it is no reason to start cold.
     """
     print(f"what the notebook imports is not imported ahead: {error}", file=sys.stderr)
     orders.max_leading = error.max_leading
-    for descriptor in (orders.socket_fd, orders.lifeline_fd):
+    start.for_notebooks, start.orders = False, vars(orders)
+    for descriptor in (start.socket_fd, start.lifeline_fd):
         os.set_inheritable(descriptor, True)
-    os.execve(sys.executable, [*sys.orig_argv[:-1], orders.to_json()], environment)
+    os.execve(sys.executable, [*sys.orig_argv[:-1], start.to_json()], environment)
 
 
 def _reset_signals() -> None:
@@ -99,10 +123,13 @@ def _reset_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _expect_processes(dst_dir: str) -> None:
+def _expect_processes() -> None:
     """Whatever process the imports start, a daemon too, is to be found: below this one, or by its environment."""
     protocol_attempt.is_fork_server = True
     become_subreaper()
+
+
+def _mark_processes(dst_dir: str) -> None:
     # Past `os.environ`, in which user code would see it. Where this process and the manager are killed, the next
     # manager ends what carries it.
     os.putenv(DST_DIR, dst_dir)

@@ -2,7 +2,7 @@
 
 with Launcher(width=2, owns_process=True) as launcher:
     launcher.begin(lock_fd, say=print)
-    launcher.warm_up(make_orders, mark)     # not called where all starts are to be cold
+    launcher.warm_up(orders, mark)     # not called where all starts are to be cold
     launcher.wait_until_ready()
     minder = launcher.start(attempt, limits)
     minder.wait()                      # nothing of the attempt is left; its record is written
@@ -18,11 +18,12 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from configmill.launch.ahead import ServerAhead, make_lifeline
 from configmill.launch.cold import start_cold
 from configmill.launch.minders import Limits, Minder, Minders
 from configmill.launch.native_threads import native_thread_limits
-from configmill.launch.warm import ForkServer, ServerLostError, WarmMinder, ready_seconds
-from configmill.processes import close, close_in_forks
+from configmill.launch.warm import ForkServer, ServerLostError, WarmMinder, ready_seconds, room_for
+from configmill.processes import close
 from configmill.protocol.attempt import Attempt
 from configmill.protocol.fork_server import ServerOrders
 from configmill.protocol.orders import Orders
@@ -41,7 +42,9 @@ class Launcher:
     manager and nothing else (see Minders).
     """
 
-    def __init__(self, *, width: int, owns_process: bool, timeout: float | None = None) -> None:
+    def __init__(
+        self, *, width: int, owns_process: bool, timeout: float | None = None, ahead: ServerAhead | None = None
+    ) -> None:
         self.width = width
         self._timeout = timeout
         self._thread_limits = native_thread_limits(width, os.environ)
@@ -49,6 +52,9 @@ class Launcher:
         #: One thread at a time starts the server, or replaces it.
         self._turn = threading.RLock()
         self._server: ForkServer | None = None
+        self._ahead = ahead
+        #: A server that has begun, and waits for orders.
+        self._begun: ForkServer | None = None
         self._new_server: Callable[[], ForkServer] | None = None
         self._is_ready = False
         self._dst_dir = ""
@@ -58,13 +64,17 @@ class Launcher:
         self._say: Callable[[str], None] = lambda text: None
 
     def __enter__(self) -> Self:
-        self._lifeline_read, self._lifeline_write = os.pipe()
-        close_in_forks(self._lifeline_write)
+        if self._ahead is None:
+            self._lifeline_read, self._lifeline_write = make_lifeline()
+        else:
+            self._begun, self._lifeline_read, self._lifeline_write = self._ahead.hand_over()
         self._minders.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._drop_server()
+        if self._begun is not None:
+            self._begun.close()
         close(self._lifeline_write)
         os.close(self._lifeline_read)
         self._minders.__exit__(kind, error, at)
@@ -74,14 +84,13 @@ class Launcher:
         self._lock_fd = lock_fd
         self._say = say
 
-    def warm_up(self, make_orders: Callable[[int, int], ServerOrders], mark: Attempt) -> None:
-        """Start the fork server, which begins with its imports; `make_orders` is given socket and lifeline.
+    def warm_up(self, orders: ServerOrders, mark: Attempt) -> None:
+        """Start the fork server, which begins with its imports, unless it has begun before.
 
         `mark` is an attempt of this campaign, any one. A server that can't be started is no error.
         """
-        self._new_server = lambda: ForkServer(
-            lambda socket_fd: make_orders(socket_fd, self._lifeline_read), self._thread_limits, mark
-        )
+        orders.environment = dict(self._thread_limits)
+        self._new_server = lambda: self._instructed(orders, room_for(mark))
         self._dst_dir = mark.dst_dir
         with self._turn:
             self._start_server()
@@ -169,6 +178,20 @@ class Launcher:
                 self._minders.add(self._server.pid)
         except OSError as error:
             self._say(f"experiments start cold, since no fork server could be started: {error}")
+
+    def _instructed(self, orders: ServerOrders, room: int) -> ForkServer:
+        server, self._begun = self._begun, None
+        if server is not None and not server.suits(orders, room):
+            server.close()
+            server = None
+        if server is None:
+            server = ForkServer(orders.project_dir, self._lifeline_read, room=room)
+        try:
+            server.instruct(orders)
+        except OSError:
+            server.close()
+            raise
+        return server
 
     def _drop_server(self) -> None:
         with self._turn:

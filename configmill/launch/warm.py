@@ -1,6 +1,7 @@
 """Warm start: a minder forked by the fork server, for the manager's side of it.
 
-    server = ForkServer(make_orders, thread_limits, mark)
+    server = ForkServer(project_dir, lifeline_fd, room=room_for(attempt))
+    server.instruct(orders)
     unsafe = server.wait_until_ready(60.0)      # None, or why it can't be used
     minder = server.fork(attempt, orders)       # raises ServerLostError where the server is dead or hangs
     server.end()
@@ -19,12 +20,11 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
 
 from configmill.child.python import start_python
 from configmill.processes import children_of, kill, signal_name
 from configmill.protocol.attempt import Attempt
-from configmill.protocol.fork_server import MAX_MESSAGE, RESERVED, ForkRequest, Ready, ServerOrders
+from configmill.protocol.fork_server import MAX_MESSAGE, RESERVED, ForkRequest, Ready, ServerOrders, ServerStart
 from configmill.protocol.orders import Orders
 
 #: For the imports. Those that take longer hang, or are no worse off cold.
@@ -152,24 +152,40 @@ def _reap(process: int) -> str:
 class ForkServer:
     """A started server; several threads may ask it to fork."""
 
-    def __init__(
-        self, make_orders: Callable[[int], ServerOrders], thread_limits: Mapping[str, str], mark: Attempt
-    ) -> None:
-        """Start it; `make_orders` is given the socket's descriptor, `mark` is any attempt. Raises OSError."""
+    def __init__(self, project_dir: str, lifeline_fd: int, *, room: int, for_notebooks: bool = False) -> None:
+        """Start it. Raises OSError.
+
+        `room`: bytes for what is shown of each fork. `for_notebooks`: it imports what any of them needs at once.
+        """
+        self._project_dir = project_dir
+        self._room = room
+        self._for_notebooks = for_notebooks
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # What the imports print goes into each attempt's log, by way of a file that nobody sees.
         with theirs, tempfile.TemporaryFile() as log:
-            orders = make_orders(theirs.fileno())
+            start = ServerStart(socket_fd=theirs.fileno(), lifeline_fd=lifeline_fd, for_notebooks=for_notebooks)
             self._process: subprocess.Popen[bytes] = start_python(
                 "configmill.forkserver.server",
-                orders.to_json(),
-                env={**os.environ, **thread_limits, RESERVED: "x" * _size_of(mark)},
-                cwd=orders.project_dir,
+                start.to_json(),
+                env={**os.environ, RESERVED: "x" * room},
+                cwd=project_dir,
                 output=log,
-                descriptors=(theirs.fileno(), orders.lifeline_fd),
+                descriptors=(theirs.fileno(), lifeline_fd),
             )
         #: The minders that were forked: its other children have not got so far.
         self._minders: set[int] = set()
+
+    def suits(self, orders: ServerOrders, room: int) -> bool:
+        """Whether it can be given these orders, though it was started before they were known."""
+        begun = orders.forks_kernels or not self._for_notebooks
+        return begun and orders.project_dir == self._project_dir and room <= self._room
+
+    def instruct(self, orders: ServerOrders) -> None:
+        """Tell it what it is for, once. Raises OSError where that can't be sent."""
+        try:
+            self._socket.send(orders.to_json().encode())
+        except ConnectionError:  # it has ended, and `wait_until_ready` says how
+            return
 
     @property
     def pid(self) -> int:
@@ -305,5 +321,6 @@ class ForkServer:
         self._socket.close()
 
 
-def _size_of(attempt: Attempt) -> int:
+def room_for(attempt: Attempt) -> int:
+    """The bytes that are enough for what is shown of any attempt of the same command."""
     return sum(len(os.fsencode(f"{name}={value}")) + 1 for name, value in attempt.to_env().items()) + _ROOM

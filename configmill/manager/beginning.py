@@ -70,7 +70,7 @@ def _attempt(
     )
 
 
-def server_orders(request: RunRequest, num_forks: int, socket_fd: int, lifeline_fd: int) -> ServerOrders:
+def server_orders(request: RunRequest, num_forks: int) -> ServerOrders:
     """What the fork server is to import for this request, in which it will fork about `num_forks` attempts."""
     notebook = request.notebook
     return ServerOrders(
@@ -81,8 +81,6 @@ def server_orders(request: RunRequest, num_forks: int, socket_fd: int, lifeline_
         preload=list(request.preload),
         search_path=[entry for entry in sys.path if entry],
         log_level=request.log_level,
-        socket_fd=socket_fd,
-        lifeline_fd=lifeline_fd,
         num_forks=num_forks,
         notebook_source=None if notebook is None else os.path.join(request.project_dir, request.target),
         forks_kernels=notebook is not None and notebook.cold_kernel is None,

@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
 
 from configmill.config import ConfigList
 from configmill.config.saved import save_configs
 from configmill.engines.local import run_loops
 from configmill.errors import UsageError
+from configmill.launch.ahead import ServerAhead
 from configmill.launch.launcher import Launcher
 from configmill.manager.beginning import mark_of, server_orders
 from configmill.manager.campaign_run import CampaignRun
@@ -50,6 +50,7 @@ def run(
     conclude: Conclude = lambda directory, changed, say: (),
     confirm_clean: Callable[[str], bool] | None = None,
     owns_process: bool = False,
+    ahead: ServerAhead | None = None,
 ) -> Summary:
     """Run every config of the request once; raises UsageError before anything is created.
 
@@ -57,7 +58,7 @@ def run(
     to run, while nothing does yet. `conclude` is called under the lock when all has
     ended, with whether anything has changed, to make what is shown of the campaign; it says what takes long, and
     returns warnings.
-    `owns_process`: this process is the manager and nothing else (see ColdLauncher).
+    `owns_process`: this process is the manager and nothing else (see Minders). `ahead`: a fork server that has begun.
     """
     began = time.monotonic()
     request = settle_energy(request)
@@ -66,7 +67,10 @@ def run(
     request, plan = settle_width(request, plan, devices)
     devices.require([plan.resources[index] for index in plan.selected])
     width = max(1, min(request.num_threads, len(plan.selected)))
-    with closing(devices), Launcher(width=width, owns_process=owns_process, timeout=request.timeout) as launcher:
+    with (
+        closing(devices),
+        Launcher(width=width, owns_process=owns_process, timeout=request.timeout, ahead=ahead) as launcher,
+    ):
         directory = CampaignDir(request.dst_dir)
         if request.start_method == WARM and configs is None:  # those that were given exist as a builder only later
             _warm_up(launcher, request, plan, len(plan.selected))
@@ -145,7 +149,7 @@ def _run_in(
 def _warm_up(launcher: Launcher, request: RunRequest, plan: Plan, num_forks: int) -> None:
     """Have the fork server begin with its imports, unless it has."""
     if not launcher.is_warm:
-        launcher.warm_up(partial(server_orders, request, num_forks), mark_of(request, plan))
+        launcher.warm_up(server_orders(request, num_forks), mark_of(request, plan))
 
 
 def _require_warm(launcher: Launcher) -> None:

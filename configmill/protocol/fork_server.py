@@ -1,10 +1,11 @@
 """What passes between the manager and its fork server: how it is started, and the messages on their socket.
 
-    python -c "... from configmill.forkserver.server import main; main()" '<ServerOrders as JSON>'
+    python -c "... from configmill.forkserver.server import main; main()" '<ServerStart as JSON>'
 
-The server answers once, `Ready`, when it has imported everything. From then on each message is one `ForkRequest`, with
-three descriptors: the attempt's log, the pulse (a pipe that the minder writes its pid to and holds open while it lives)
-and the dst_dir's lock. There is no other answer: what is forked speaks for itself.
+The first message on the socket are its `ServerOrders`; a server for notebooks imports what any of them needs before it
+asks for them. It answers once, `Ready`, when it has imported everything. From then on each message is one
+`ForkRequest`, with three descriptors: the attempt's log, the pulse (a pipe that the minder writes its pid to and holds
+open while it lives) and the dst_dir's lock. There is no other answer: what is forked speaks for itself.
 """
 
 from __future__ import annotations
@@ -13,14 +14,42 @@ from configmill.jsontext import dumps, loads
 from configmill.protocol.attempt import Attempt
 from configmill.protocol.orders import Orders
 
+TYPE_CHECKING = False  # `typing` costs a cold start several ms; type checkers honour this name
+if TYPE_CHECKING:
+    from typing import Any
+
 #: The environment variable that keeps a place in the server's memory where its forks write whose attempt they are.
 RESERVED = "CONFIGMILL_RESERVED"
 #: Longer than a message of a system call may be on the socket.
 MAX_MESSAGE = 1 << 18
 
 
+class ServerStart:
+    """What the server's process is started with; descriptors are inherited ones."""
+
+    def __init__(
+        self, *, socket_fd: int, lifeline_fd: int, for_notebooks: bool = False, orders: dict[str, Any] | None = None
+    ) -> None:
+        self.socket_fd = socket_fd
+        #: The read end of a pipe whose only writer is the manager.
+        self.lifeline_fd = lifeline_fd
+        #: Whether to import what kernels and runners need before there are orders.
+        self.for_notebooks = for_notebooks
+        #: Those of a server that begins again, as JSON; None where they come on the socket.
+        self.orders = orders
+
+    def to_json(self) -> str:
+        """As text that `from_json` reads."""
+        return dumps(vars(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> ServerStart:
+        """What `to_json` wrote."""
+        return cls(**loads(text))
+
+
 class ServerOrders:
-    """What the server is to import, and how; descriptors are inherited ones."""
+    """What the server is to import, and how."""
 
     def __init__(
         self,
@@ -32,9 +61,8 @@ class ServerOrders:
         preload: list[str],
         search_path: list[str],
         log_level: str,
-        socket_fd: int,
-        lifeline_fd: int,
         num_forks: int,
+        environment: dict[str, str] | None = None,
         notebook_source: str | None = None,
         forks_kernels: bool = False,
         max_leading: int | None = None,
@@ -47,9 +75,8 @@ class ServerOrders:
         self.preload = preload
         self.search_path = search_path
         self.log_level = log_level
-        self.socket_fd = socket_fd
-        #: The read end of a pipe whose only writer is the manager.
-        self.lifeline_fd = lifeline_fd
+        #: Variables to set: the number of native threads.
+        self.environment = environment or {}
         #: How many attempts there will be, about.
         self.num_forks = num_forks
         #: The copy of the notebook that runs; None for an experiment that is a function.

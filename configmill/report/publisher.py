@@ -21,8 +21,8 @@ from configmill.protocol.events import Event, Finished, Planned, Started, Stoppi
 from configmill.protocol.layout import CampaignDir
 from configmill.protocol.request import RunRequest
 
-# What makes the report takes 80 ms to import, and what makes pages 0.3 s, more than starting many an experiment: that
-# is done while the fork server imports, or when it is needed.
+# What makes the report takes 80 ms to import, more than starting many an experiment: that is done while the fork server
+# imports, or when it is needed.
 if TYPE_CHECKING:
     from configmill.report.campaign_report import NotebookPages
 
@@ -99,10 +99,7 @@ class Publisher:
 
     def _make_pages(self) -> None:
         with suppress(Exception):  # who makes the report, or a page, meets the same and says so
-            import configmill.report.campaign_report
-
-            if self._publishes:
-                import configmill.report.notebooks.exporter  # noqa: F401
+            import configmill.report.campaign_report  # noqa: F401
         while (index := self._ended.get()) is not None:
             if self._pages is not None and index in self._digests and not self._hurry:
                 self._pages.make(index, self._digests[index])

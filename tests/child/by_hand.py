@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +95,12 @@ def start(
     with Launcher(width=1, owns_process=False) as launcher:
         launcher.begin(lock_fd, say=print)
         if start_method == WARM:
-            launcher.warm_up(partial(_server_orders, attempt), attempt)
+            launcher.warm_up(_server_orders(attempt), attempt)
             assert launcher.wait_until_ready() is None
         yield Started(launcher, attempt, launcher.start(attempt, limits), lock_fd)
 
 
-def _server_orders(attempt: Attempt, socket_fd: int, lifeline_fd: int) -> ServerOrders:
+def _server_orders(attempt: Attempt) -> ServerOrders:
     return ServerOrders(
         target=attempt.target,
         config_builder=attempt.config_builder,
@@ -111,6 +110,4 @@ def _server_orders(attempt: Attempt, socket_fd: int, lifeline_fd: int) -> Server
         search_path=[],
         log_level="INFO",
         num_forks=1,
-        socket_fd=socket_fd,
-        lifeline_fd=lifeline_fd,
     )

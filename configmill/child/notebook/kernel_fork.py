@@ -68,11 +68,14 @@ class ForkedProcess:
     def poll(self) -> int | None:
         """The exit code, below 0 a signal's number; None while it runs."""
         if self.returncode is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.returncode = os.waitstatus_to_exitcode(status)
-                os.close(self._descriptor)
+            self._reap(os.WNOHANG)
         return self.returncode
+
+    def _reap(self, options: int) -> None:
+        pid, status = os.waitpid(self.pid, options)
+        if pid:
+            self.returncode = os.waitstatus_to_exitcode(status)
+            os.close(self._descriptor)
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end. Raises subprocess.TimeoutExpired after `timeout` seconds."""
@@ -82,9 +85,9 @@ class ForkedProcess:
             if not poll.poll(None if timeout is None else timeout * 1000):
                 assert timeout is not None
                 raise TimeoutExpired([_PROGRAM], timeout)
-        code = self.poll()
-        assert code is not None
-        return code
+            self._reap(0)  # it has ended; where somebody traces it (strace), it can be reaped a moment later
+        assert self.returncode is not None
+        return self.returncode
 
     def send_signal(self, signum: int) -> None:
         """Send it a signal, unless it has ended."""

@@ -43,7 +43,7 @@ def has_module(root: str, folders: Iterable[str]) -> bool:
 
 
 def _has_another(root: str, folders: Iterable[str]) -> bool:
-    """Whether one of the folders has a module of that name that is not the one imported: it may be on the path itself."""
+    """Whether one of the folders has a module of that name, and not the one imported: it may be searched itself."""
     imported = getattr(sys.modules.get(root), "__file__", None)
     own = None if imported is None else os.path.realpath(imported)
     return any(os.path.realpath(file) != own for file in _files_of(root, folders))
