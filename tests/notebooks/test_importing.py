@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import nbformat
 import pytest
 from papermill.iorw import load_notebook_node
 
+from configmill.child.notebook import namesakes
 from configmill.child.notebook.source import load_source
 from tests.conftest import Project
 
@@ -63,3 +65,20 @@ def test_what_is_seldom_used_is_imported_later(project: Project) -> None:
     done = project.call([sys.executable, "start.py"])
     said = ["perform_notebook True", "True False False", "requests.sessions True module"]
     assert (done.code, done.out.splitlines()) == (0, said), done
+
+
+@pytest.mark.parametrize(("folder", "is_another"), [("installed", False), ("project", True)])
+def test_a_namesake_is_another_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, is_another: bool
+) -> None:
+    """A module that only runners need gives way to the user's of that name, not to itself where that is searched."""
+    for place in ("installed", "project"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "of_runners.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path / "installed"))
+    monkeypatch.setattr(namesakes, "_set_aside", {})
+    module = importlib.import_module("of_runners")
+    namesakes.set_aside(["of_runners"], [str(tmp_path / folder)])
+    assert ("of_runners" not in sys.modules) == is_another
+    namesakes.take_back()
+    assert sys.modules.pop("of_runners") is module

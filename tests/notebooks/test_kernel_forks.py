@@ -54,6 +54,52 @@ START = """
     """
 
 
+#: A traced process ends: its tracer keeps it back until its parent waits for it, and says how it ended.
+TRACED = """
+    import ctypes, os, threading
+    from configmill.child.notebook.kernel_fork import ForkedProcess
+
+    PTRACE_SEIZE, PR_SET_PTRACER = 0x4206, 0x59616D61
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_PTRACER, ctypes.c_ulong(-1))  # whoever likes
+    traced, may_end, may_reap = os.pipe(), os.pipe(), os.pipe()
+    traced_pid = os.fork()
+    if traced_pid == 0:
+        os.close(may_end[1])
+        os.close(may_reap[1])
+        os.read(may_end[0], 1)
+        os._exit(3)
+    tracer_pid = os.fork()
+    if tracer_pid == 0:
+        os.close(may_end[1])
+        os.close(may_reap[1])
+        if libc.ptrace(PTRACE_SEIZE, traced_pid, None, None):
+            os._exit(ctypes.get_errno())
+        os.write(traced[1], b"x")
+        os.read(may_reap[0], 1)
+        os.waitpid(traced_pid, 0)
+        os._exit(0)
+    os.close(traced[1])
+    assert os.read(traced[0], 1), os.waitstatus_to_exitcode(os.waitpid(tracer_pid, 0)[1])
+    codes = []
+    waiting = threading.Thread(target=lambda: codes.append(ForkedProcess(traced_pid).wait(20)))
+    waiting.start()
+
+    def system_call():
+        with open(f"/proc/self/task/{waiting.native_id}/syscall") as file:
+            return file.read().split()[0]
+
+    while (looking := system_call()) == "running":
+        pass
+    os.close(may_end[1])
+    while waiting.is_alive() and system_call() in (looking, "running"):  # until it waits for more than a look
+        pass
+    os.close(may_reap[1])
+    waiting.join()
+    print(*codes)
+    """
+
+
 def start(project: Project, *, before: str = "", after: str = "", seconds: float = 20, filling: int = 0) -> list[str]:
     """What START says."""
     project.write("start.py", START.format(before=before, after=after, seconds=seconds, filling=filling))
@@ -99,6 +145,13 @@ def test_fork_that_dies(project: Project, harm: dict[str, str], how: str) -> Non
     """It is replaced at once, whether it died before it was asked or after."""
     said = start(project, **harm)
     assert said[-4:] == [f"the forked kernel ended before it was ready ({how}); another one starts cold", *IS_REPLACED]
+
+
+def test_end_of_a_fork_that_is_traced(project: Project) -> None:
+    """It is waited for although it can be reaped only when the tracer (strace, gdb) has been told."""
+    project.write("start.py", TRACED)
+    done = project.call([sys.executable, "start.py"])
+    assert (done.code, done.out) == (0, "3\n"), done
 
 
 def test_no_fork_where_a_kernel_can_not_be_imported(project: Project) -> None:

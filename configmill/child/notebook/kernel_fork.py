@@ -259,12 +259,12 @@ class _OwnModules:
     def __enter__(self) -> None:
         from ipykernel import ipkernel
 
-        self._place: Any = ipkernel
+        self._names = vars(ipkernel)
         if _own_files:
-            self._place.sys = _SysOfKernel()
+            self._names["sys"] = _SysOfKernel()
 
     def __exit__(self, *error: object) -> None:
-        self._place.sys = sys
+        self._names["sys"] = sys
 
 
 class _SysOfKernel:
