@@ -107,7 +107,8 @@ def _run_in(
     for decision in decisions:
         if decision.succeeded_as is not None:  # its manager may have been killed before it kept that
             note_success(directory.experiment(decision.digest), decision.succeeded_as)
-    standing = standing_digests(directory, plan.digests)
+    done = {each.index: each.succeeded_as or each.digest for each in decisions if not each.runs}
+    standing = standing_digests(directory, plan.digests, done)
     links_changed = campaign.update_links(standing)
     campaign_run = CampaignRun(request, record, plan, to_run, campaign, launcher, devices, on_event)
     with SignalListener(campaign_run.on_signal):

@@ -10,7 +10,7 @@ decides: `succeeded_as` in the original's lineage is for the eye, and is written
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from configmill.protocol.layout import CampaignDir, ExperimentDir
@@ -45,9 +45,9 @@ def standing(campaign: CampaignDir, digest: str) -> Standing:
     return Standing(digest, directory)
 
 
-def standing_digests(campaign: CampaignDir, digests: Sequence[str]) -> list[str]:
-    """The identities of what stands for each config of a list."""
-    return [standing(campaign, digest).digest for digest in digests]
+def standing_digests(campaign: CampaignDir, digests: Sequence[str], known: Mapping[int, str]) -> list[str]:
+    """The identities of what stands for each config of a list; `known` are some of them, by index."""
+    return [known.get(index) or standing(campaign, digest).digest for index, digest in enumerate(digests)]
 
 
 def note_tried(original: ExperimentDir, tried: Sequence[Rung]) -> None:
