@@ -40,7 +40,7 @@ CASES = (
     Case("heavy", html=True, warm_target=30),
 )
 WARM_COUNTS = {"light": 100, "heavy": 100}  # enough for the server's start to be a part and not the whole
-COUNTS = {"light": 6, "heavy": 4}
+COUNTS = {"light": 20, "heavy": 4}  # of the light ones as many as processes in the floor
 
 
 def measure(settings: Settings) -> Section:
