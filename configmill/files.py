@@ -8,7 +8,6 @@ Nothing here knows what the files mean; names and places are `configmill.protoco
 
 from __future__ import annotations
 
-import fcntl
 import os
 from _thread import get_ident
 
@@ -108,6 +107,8 @@ def try_lock(path: str) -> int | None:
 
     The lock lives as long as any copy of the descriptor is open, in this process or in one that inherited it.
     """
+    import fcntl  # only where something is locked: no cold start does that
+
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -122,6 +123,8 @@ def try_lock(path: str) -> int | None:
 
 def is_locked(path: str) -> bool:
     """Whether anybody holds the flock of `path`; creates nothing and leaves it as it is."""
+    import fcntl
+
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -46,19 +46,20 @@ def die_with_parent(parent: int) -> bool:
     return True
 
 
-_libc: Any = None
+_prctl_address: int | None = None
 
 
 def _prctl(option: int, argument: int) -> bool:
     if not ON_LINUX:
         return False
-    import ctypes  # 1 ms, and only processes that mind others need it
+    # What `ctypes` is made of: that one's types take a cold start 1 ms, and here are only ints.
+    from _ctypes import call_function, dlopen, dlsym
 
-    global _libc
-    if _libc is None:  # kept, since a fork server's forks all need it
-        _libc = ctypes.CDLL(None, use_errno=True)
-    if _libc.prctl(option, ctypes.c_ulong(argument), 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), f"prctl({option}, {argument}) failed")
+    global _prctl_address
+    if _prctl_address is None:  # kept, since a fork server's forks all need it
+        _prctl_address = dlsym(dlopen(None, os.RTLD_NOW), "prctl")  # type: ignore[arg-type]  # None: the program itself
+    if call_function(_prctl_address, (option, argument, 0, 0, 0)) != 0:
+        raise OSError(f"prctl({option}, {argument}) failed")
     return True
 
 

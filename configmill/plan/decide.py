@@ -11,7 +11,7 @@ from configmill.protocol import status
 from configmill.protocol.layout import CampaignDir
 from configmill.protocol.request import RunRequest
 from configmill.store.derived import standing
-from configmill.store.experiments import State, is_done, read_state
+from configmill.store.experiments import State, read_state
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def _decide_one(
     if request.clean_dst_dir:
         return Decision(index, digest, True, "runs: --clean_dst_dir empties the directory first")
     place = standing(directory, digest)
-    if not is_done(place.dir):
+    if not place.is_done:
         state = read_state(place.dir, in_use=in_use)
         return Decision(index, digest, True, why_it_runs(state, place.derived_as))
     if not request.incremental:

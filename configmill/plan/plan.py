@@ -28,7 +28,6 @@ from configmill.protocol.resources import NOTHING_ASKED, DeviceFacts, ResourceRe
 from configmill.schedule.policies import make_policy
 from configmill.store.campaign import check_usable
 from configmill.store.derived import standing
-from configmill.store.experiments import is_done
 
 #: Says which devices may be handed out, and in half a sentence why there are none.
 FindDevices = Callable[[], tuple[Sequence[DeviceFacts], str]]
@@ -149,7 +148,7 @@ def _check_meetable(
 def _may_run(request: RunRequest, digest: str) -> bool:
     """Whether it may run in this command; whether it does is decided under the lock."""
     again = request.clean_dst_dir or not request.incremental or request.rerun_on_code_change
-    return again or not is_done(standing(CampaignDir(request.dst_dir), digest).dir)
+    return again or not standing(CampaignDir(request.dst_dir), digest).is_done
 
 
 def _digest(target: str, config: Config, index: int) -> str:

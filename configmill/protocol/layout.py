@@ -36,7 +36,7 @@ class ExperimentDir:
     """The files of one experiment, `dst_dir/experiments/<digest>`."""
 
     def __init__(self, path: str) -> None:
-        base = os.path.join(path, "")  # twelve joins would take a fifth of a resume of 10,000
+        base = path + "/"  # not joined: that would take a fifth of a resume of 10,000
         self.path = path
         self.config_json = base + "config.json"
         self.config_txt = base + "config.txt"
@@ -53,7 +53,7 @@ class ExperimentDir:
 
     def record(self, attempt: int) -> str:
         """The record of an attempt."""
-        return os.path.join(self.attempts, f"{attempt}.json")
+        return f"{self.attempts}/{attempt}.json"
 
     def log(self, attempt: int) -> str:
         """The complete log of an attempt."""
@@ -108,7 +108,7 @@ class CampaignDir:
 
     def experiment(self, digest: str) -> ExperimentDir:
         """The experiment with that identity."""
-        return ExperimentDir(os.path.join(self.experiments, digest))
+        return ExperimentDir(f"{self.experiments}/{digest}")
 
     def result_link(self, index: int) -> str:
         """The link to the experiment of the config at `index`."""

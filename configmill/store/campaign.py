@@ -21,6 +21,8 @@ from configmill.protocol.layout import RESULT_LINK_PREFIX, CampaignDir
 from configmill.store.lock import CampaignLock
 
 _MARK = "configmill"
+#: How what a link by index says begins.
+_LINKED = "experiments/"
 
 
 def check_usable(directory: CampaignDir, target: str | None, *, clean: bool = False) -> None:
@@ -109,15 +111,15 @@ class Campaign:
         Returns whether any link had to change.
         """
         with os.scandir(self.dir.path) as entries:
-            links = {entry.name: entry.path for entry in entries if _is_result_link(entry)}
+            links = {entry.name: leads_to for entry in entries if (leads_to := _result_link(entry))}
         existing = set(os.listdir(self.dir.experiments))
         wanted = {f"{RESULT_LINK_PREFIX}{i}": d for i, d in enumerate(digests) if d in existing}
         surplus = []
-        for name, path in links.items():
-            if name in wanted and os.readlink(path) == _link_text(wanted[name]):
+        for name, digest in links.items():
+            if wanted.get(name) == digest:
                 del wanted[name]
             else:
-                surplus.append(path)
+                surplus.append(os.path.join(self.dir.path, name))
         for path in surplus:
             os.unlink(path)
         for name, digest in wanted.items():
@@ -127,27 +129,25 @@ class Campaign:
     def link(self, index: int, digest: str) -> None:
         """Have `result_<index>` point at the experiment `digest`."""
         path = self.dir.result_link(index)
-        if os.path.islink(path) and os.readlink(path).startswith(_link_text("")):
-            if os.readlink(path) == _link_text(digest):
+        if os.path.islink(path) and os.readlink(path).startswith(_LINKED):
+            if os.readlink(path) == _LINKED + digest:
                 return
             os.unlink(path)
         _link(path, digest)
 
 
-def _is_result_link(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a link of ours: a user may have others, of like names."""
+def _result_link(entry: os.DirEntry[str]) -> str:
+    """What a link of ours leads to within the experiments; empty for all else, as a user's links of like names."""
     index = entry.name.removeprefix(RESULT_LINK_PREFIX)
-    ours = entry.name.startswith(RESULT_LINK_PREFIX) and index.isdecimal() and entry.is_symlink()
-    return ours and os.readlink(entry.path).startswith(_link_text(""))
-
-
-def _link_text(digest: str) -> str:
-    return os.path.join("experiments", digest)
+    if not (entry.name.startswith(RESULT_LINK_PREFIX) and index.isdecimal() and entry.is_symlink()):
+        return ""
+    text = os.readlink(entry.path)
+    return text.removeprefix(_LINKED) if text.startswith(_LINKED) else ""
 
 
 def _link(path: str, digest: str) -> None:
     if not os.path.lexists(path):  # a user's own file of that name stays
-        os.symlink(_link_text(digest), path)
+        os.symlink(_LINKED + digest, path)
 
 
 @contextmanager

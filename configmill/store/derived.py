@@ -2,7 +2,7 @@
 
     place = standing(campaign, digest)
     place.dir                 # where its result is, or how it failed
-    is_done(place.dir)        # whether the config is done, as itself or as a derived one
+    place.is_done             # whether the config is done, as itself or as a derived one
 
 A derived config is an experiment of its own, with its own identity, directory and success marker. That marker is what
 decides: `succeeded_as` in the original's lineage is for the eye, and is written afterwards.
@@ -24,6 +24,8 @@ class Standing:
 
     digest: str
     dir: ExperimentDir
+    #: Whether that one had succeeded when this was looked up.
+    is_done: bool
     #: Empty where the config stands for itself.
     tried: tuple[Rung, ...] = ()
 
@@ -36,13 +38,14 @@ class Standing:
 def standing(campaign: CampaignDir, digest: str) -> Standing:
     """What stands for the config: itself once it succeeded, else the last one of its lineage that began."""
     directory = campaign.experiment(digest)
-    if not is_done(directory):
-        tried = read_lineage(directory).tried
-        for position in range(len(tried) - 1, 0, -1):
-            derived = campaign.experiment(tried[position].digest)
-            if last_attempt(derived):
-                return Standing(tried[position].digest, derived, tried[: position + 1])
-    return Standing(digest, directory)
+    if is_done(directory):
+        return Standing(digest, directory, is_done=True)
+    tried = read_lineage(directory).tried
+    for position in range(len(tried) - 1, 0, -1):
+        derived = campaign.experiment(tried[position].digest)
+        if last_attempt(derived):
+            return Standing(tried[position].digest, derived, is_done(derived), tried[: position + 1])
+    return Standing(digest, directory, is_done=False)
 
 
 def standing_digests(campaign: CampaignDir, digests: Sequence[str], known: Mapping[int, str]) -> list[str]:
