@@ -120,7 +120,9 @@ class Generators:
 
         shared = sys.modules["numpy.random.mtrand"]._rand._bit_generator
         kind = sys.modules["numpy.random"].BitGenerator
-        own = [thing for thing in gc.get_objects() if isinstance(thing, kind) and thing is not shared]
+        # By the type alone: to ask an object itself (isinstance does) makes lazy modules import what they stand for.
+        kinds = {each for each in set(map(type, gc.get_objects())) if issubclass(each, kind)}
+        own = [thing for thing in gc.get_objects() if type(thing) in kinds and thing is not shared]
         unseeded = [generator for generator in own if self._is_unseeded(generator)]
         return unseeded if self._numpy is None or self._numpy.is_seeded else [shared, *unseeded]
 
