@@ -121,7 +121,7 @@ class Generators:
         shared = sys.modules["numpy.random.mtrand"]._rand._bit_generator
         kind = sys.modules["numpy.random"].BitGenerator
         # By the type alone: to ask an object itself (isinstance does) makes lazy modules import what they stand for.
-        kinds = {each for each in set(map(type, gc.get_objects())) if issubclass(each, kind)}
+        kinds = _with_subclasses(kind)
         own = [thing for thing in gc.get_objects() if type(thing) in kinds and thing is not shared]
         unseeded = [generator for generator in own if self._is_unseeded(generator)]
         return unseeded if self._numpy is None or self._numpy.is_seeded else [shared, *unseeded]
@@ -143,6 +143,10 @@ class Generators:
         default = _default_of_torch()
         if default is not None and default.initial_seed() == self._torch_seed:
             default.seed()
+
+
+def _with_subclasses(kind: type) -> set[type]:
+    return {kind}.union(*map(_with_subclasses, kind.__subclasses__()))
 
 
 def _default_of_torch() -> Any:
