@@ -155,7 +155,16 @@ def test_a_small_experiment_pays_for_nothing(project: Project) -> None:
     project.write("experiment.py", "import sys\n\ndef run(config):\n    return {'modules': sorted(sys.modules)}\n")
     assert project.run("--start_method", "cold", "--index", "0").code == 0
     dear = {"numpy", "pandas", "joblib", "rich", "psutil", "sqlalchemy", "logging", "typing", "dataclasses", "argparse"}
-    dear |= {"subprocess", "asyncio", "multiprocessing", "inspect", "importlib.metadata", "tempfile", "threading"}
+    dear |= {
+        "subprocess",
+        "asyncio",
+        "multiprocessing",
+        "inspect",
+        "importlib.metadata",
+        "tempfile",
+        "threading",
+        "ctypes",
+    }
     assert not dear & set(project.json(0, "result.json")["modules"])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.processes.cases import names_of_cases
 
 EXPERIMENTS = """
-    import atexit, json, logging, os, resource, signal, subprocess, sys, threading, time, warnings
+    import atexit, gc, json, logging, os, resource, signal, subprocess, sys, threading, time, warnings
 
     import numpy
 
@@ -57,6 +57,7 @@ EXPERIMENTS = """
             "main_thread": threading.current_thread() is threading.main_thread(),
             "threads": len(os.listdir("/proc/self/task")),
             "recursion": sys.getrecursionlimit(),
+            "garbage": [gc.isenabled(), gc.get_threshold(), gc.get_debug()],
             "handlers": [[type(h).__name__, h.stream.fileno()] for h in logging.root.handlers],
             "log_level": logging.root.level,
             "main": sorted(vars(sys.modules["__main__"])),

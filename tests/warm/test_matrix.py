@@ -2,12 +2,14 @@
 
 What is meant to differ, and does: `start_method` in the record; which modules are loaded (a fork has those that the
 builder and `--preload` brought along); `sys.orig_argv` and what `ps` shows, which are the server's; the seed of
-`hash()` for texts, which forks share; memory, which is counted for a fork though it shares it; and the builder, which a
-process that asks for its config again calls again only where it was started cold.
+`hash()` for texts, which forks share; `gc.get_freeze_count()`, since looking at what is shared would copy it; memory,
+which is counted for a fork though it shares it; and the builder, which a process that asks for its config again calls
+again only where it was started cold.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import Any
 
@@ -78,8 +80,8 @@ def surroundings(both: BothWays) -> tuple[dict[str, Any], dict[str, Any]]:
 SURROUNDINGS = [
     "at_import", "environ", "environ_of_a_child", "mark", "cwd", "argv", "path", "flags", "executable", "streams",
     "umask", "descriptors", "signals", "masks", "leads_group_and_session", "minder_leads", "foreground", "nice",
-    "affinity", "limits", "python_threads", "main_thread", "threads", "recursion", "handlers", "log_level", "main",
-    "default_start_method", "reaped",
+    "affinity", "limits", "python_threads", "main_thread", "threads", "recursion", "garbage", "handlers",
+    "log_level", "main", "default_start_method", "reaped",
 ]  # fmt: skip
 
 
@@ -108,6 +110,7 @@ def test_surroundings_are_what_they_should_be(both: BothWays) -> None:
     theirs = [name for name in warm["environ"] if name.startswith("CONFIGMILL_")]
     assert len([name for name in theirs if "TEST" not in name and name != "CONFIGMILL_LEASE_DIR"]) == 9
     assert warm["path"][0].endswith("vendored")
+    assert warm["garbage"] == [True, list(gc.get_threshold()), 0]
     assert warm["path"][1] == str(both.warm.project.root)
     assert warm["python_threads"] == ["MainThread"]
     assert set(warm["mark"]) >= {"CONFIGMILL_DST_DIR=<dst>", "CONFIGMILL_CONFIG_IDX=0", "CONFIGMILL_ATTEMPT=1"}
